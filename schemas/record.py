@@ -1,0 +1,278 @@
+"""The nouns of the project, in the order a recording earns them.
+
+    Source -> Segment(profile, events) -> an annotation per branch -> Caption(claims) -> Record
+
+Every time is in milliseconds from the start of the recording (`schemas/span.py`). Texts that carry
+times of their own, the transcript `[0.00]text[2.01]` and the caption, count seconds from the start of the
+segment, because that is what someone hears who opens the sample.
+"""
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+
+from schemas.audio import Waveform
+from schemas.errors import SchemaError
+from schemas.span import Span
+
+
+class Branch(StrEnum):
+    """Who listens. The order is the order of the route and of the record."""
+
+    SPEECH = "speech"
+    SOUND = "sound"
+    MUSIC = "music"
+
+
+class Outcome(StrEnum):
+    """What became of one branch on one segment."""
+
+    OK = "ok"
+    SKIPPED = "skipped"  # the branch had nothing to describe
+    FAILED = "failed"  # the branch should have spoken and could not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One recording where it lies."""
+
+    id: str  # stable, unique, without dot or slash
+    uri: str
+    etag: str  # what changes when the content does: the store's etag, or size and mtime
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How much of each coarse class a segment holds, 0..1. The classes are not exclusive."""
+
+    speech: float = 0.0
+    human_voice: float = 0.0
+    singing: float = 0.0
+    music: float = 0.0
+    natural_sounds: float = 0.0
+    source_ambiguous: float = 0.0
+    sounds_of_things: float = 0.0
+    environment: float = 0.0
+    animal: float = 0.0
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            if not 0.0 <= getattr(self, f.name) <= 1.0:
+                raise SchemaError(f"profile.{f.name} is {getattr(self, f.name)}; a score lies in 0..1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Span):
+    """One thing a detector heard."""
+
+    label: str  # an AudioSet display name ("Dog"), or "Sound" where the detector cannot know
+    score: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment(Span):
+    """A piece of one recording, cut where events begin or end."""
+
+    source: Source
+    profile: Profile = Profile()
+    events: tuple[Event, ...] = ()  # clipped to this segment
+
+    @property
+    def key(self) -> str:
+        """Stable name of the piece; WebDataset ends a key at the first dot, so it has none."""
+        return f"{self.source.id}-{self.start_ms:09d}-{self.end_ms:09d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact(Span):
+    """One thing a branch knows of a segment: what a claim can point at, as `branch/index`."""
+
+    kind: str  # short and closed per branch: "transcript", "voice", "burst", "tempo", "key", ...
+    text: str  # plain words without times, e.g. "a broadband burst"
+    score: float  # 0..1: how sure the annotator is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn(Span):
+    """One speaker speaks."""
+
+    speaker: str  # "S01", "S02", ... inside one segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word(Span):
+    text: str
+    score: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """What one branch says of one segment."""
+
+    outcome: Outcome
+    model: str  # "name@revision" of what spoke
+    reason: str | None = None  # why it was skipped or failed
+    text: str = ""  # the branch's own caption or transcript
+    facts: tuple[Fact, ...] = ()  # in time order; what the caption may claim
+
+    def __post_init__(self) -> None:
+        if self.outcome is not Outcome.OK and not self.reason:
+            raise SchemaError(f"{type(self).__name__} by {self.model} is {self.outcome} without a reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechAnnotation(Annotation):
+    """`text` is the transcript by sentence, `[0.00]hello there[1.20]`, seconds from the segment's start."""
+
+    language: str | None = None  # ISO 639-1
+    turns: tuple[Turn, ...] = ()
+    words: tuple[Word, ...] = ()
+    pitch_hz: float | None = None  # median of the voiced frames
+    pitch_range_semitones: float | None = None  # 10th to 90th percentile
+    rate_wpm: float | None = None  # words a minute of speech, pauses left out
+    loudness_db: float | None = None  # RMS of the speech, dB relative to full scale
+    score: float | None = None  # 0..1: how sure the recogniser is of its words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundAnnotation(Annotation):
+    """`facts` are the sounds, each with its physical description."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chord(Span):
+    name: str  # "C", "Am", "N" where no chord fits
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MusicAnnotation(Annotation):
+    tempo_bpm: float | None = None
+    beats_ms: tuple[int, ...] = ()
+    key: str | None = None  # "G major"
+    key_score: float | None = None
+    chords: tuple[Chord, ...] = ()
+    dynamics: str | None = None  # "steady", "rising", "falling", "varied"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branches:
+    """One annotation per branch; None until the branch has spoken."""
+
+    speech: SpeechAnnotation | None = None
+    sound: SoundAnnotation | None = None
+    music: MusicAnnotation | None = None
+
+    def get(self, branch: Branch) -> Annotation | None:
+        annotation: Annotation | None = getattr(self, branch.value)
+        return annotation
+
+    def fact(self, evidence: str) -> Fact:
+        """The fact that an evidence id such as `sound/0` names. Raises SchemaError where there is none."""
+        name, _, index = evidence.partition("/")
+        annotation = self.get(Branch(name)) if name in Branch else None
+        facts = annotation.facts if annotation else ()
+        if not index.isdecimal() or int(index) >= len(facts):
+            raise SchemaError(f"evidence {evidence!r} names no fact; {name!r} has {len(facts)}")
+        return facts[int(index)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(Span):
+    """One sentence of a caption, and the facts it rests on. It cannot be built without them."""
+
+    text: str
+    branch: Branch
+    evidence: tuple[str, ...]  # "sound/0": the first fact of the sound branch
+    score: float
+
+    def __post_init__(self) -> None:
+        Span.__post_init__(self)
+        if not self.evidence:
+            raise SchemaError(f"the claim {self.text!r} has no evidence")
+        if not self.text.strip():
+            raise SchemaError(f"a claim on {', '.join(self.evidence)} says nothing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A sentence that was not let into the caption, and why."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caption:
+    """The merged claims in time order; `text` is their sentences and nothing else."""
+
+    text: str
+    claims: tuple[Claim, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.text != " ".join(claim.text for claim in self.claims):
+            raise SchemaError(f"the caption {self.text!r} is not the sentences of its {len(self.claims)} claims")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What can be measured of the sound itself; None where the piece is too short or too quiet to measure."""
+
+    loudness_lufs: float | None  # integrated, ITU-R BS.1770-4 (momentary blocks of 400 ms)
+    peak_db: float | None  # largest sample, dB relative to full scale
+    clipped_ratio: float  # share of samples at full scale
+    snr_db: float | None  # loud frames against quiet frames (95th to 10th percentile of 20 ms levels)
+    bandwidth_hz: int | None  # below it lies all but 0.1 % of the energy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    recipe: str
+    config: str  # "sha256:..." of the whole config
+    models: tuple[str, ...]  # "name@revision", sorted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A segment with its sound, on its way through the branches."""
+
+    segment: Segment
+    waveform: Waveform
+    quality: Quality | None = None
+    branches: Branches = field(default_factory=Branches)
+    caption: Caption | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Span):
+    """All that is known of one segment. What does not fit together cannot be built."""
+
+    key: str
+    source: Source
+    profile: Profile
+    events: tuple[Event, ...]
+    branches: Branches
+    caption: Caption
+    quality: Quality
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        Span.__post_init__(self)
+        inside: list[tuple[str, Span]] = [(f"event {e.label}", e) for e in self.events]
+        inside += [(f"claim {c.text!r}", c) for c in self.caption.claims]
+        for branch in Branch:
+            if annotation := self.branches.get(branch):
+                inside += [(f"{branch} fact {fact.text!r}", fact) for fact in annotation.facts]
+        if speech := self.branches.speech:
+            inside += [(f"word {word.text!r}", word) for word in speech.words]
+            inside += [(f"turn of {turn.speaker}", turn) for turn in speech.turns]
+        for what, span in inside:
+            if not self.contains(span):
+                raise SchemaError(
+                    f"{self.key}: {what} at [{span.start_ms}, {span.end_ms}) ms leaves its segment "
+                    f"[{self.start_ms}, {self.end_ms}) ms"
+                )
+        for claim in self.caption.claims:
+            for evidence in claim.evidence:
+                self.branches.fact(evidence)

@@ -1,0 +1,67 @@
+"""Time: whole milliseconds from the start of the recording, in half-open spans [start_ms, end_ms).
+
+A cut point belongs to the right-hand piece, so pieces tile without gaps. Milliseconds meet samples
+here and nowhere else, by one integer division, so neighbours share their border at any sample rate.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas.errors import SchemaError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of a recording that is not empty."""
+
+    start_ms: int
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_ms < self.end_ms:
+            raise SchemaError(f"{type(self).__name__}: span [{self.start_ms}, {self.end_ms}) ms is empty or negative")
+
+    @property
+    def duration_ms(self) -> int:
+        return self.end_ms - self.start_ms
+
+    def contains(self, other: "Span") -> bool:
+        return self.start_ms <= other.start_ms and other.end_ms <= self.end_ms
+
+    def overlap_ms(self, other: "Span") -> int:
+        return max(0, min(self.end_ms, other.end_ms) - max(self.start_ms, other.start_ms))
+
+    def clipped(self, other: "Span") -> "Span | None":
+        """The part of this span inside the other, or None where they do not meet."""
+        start, end = max(self.start_ms, other.start_ms), min(self.end_ms, other.end_ms)
+        return Span(start_ms=start, end_ms=end) if start < end else None
+
+    @classmethod
+    def of(cls, start_ms: int, end_ms: int) -> "Span":
+        return Span(start_ms=start_ms, end_ms=end_ms)
+
+
+def union(spans: Iterable[Span], *, bridge_ms: int = 0) -> list[Span]:
+    """The spans merged where they touch or lie no more than `bridge_ms` apart, in order."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda s: (s.start_ms, s.end_ms)):
+        if merged and span.start_ms - merged[-1].end_ms <= bridge_ms:
+            merged[-1] = Span.of(merged[-1].start_ms, max(merged[-1].end_ms, span.end_ms))
+        else:
+            merged.append(Span.of(span.start_ms, span.end_ms))
+    return merged
+
+
+def covered_ms(spans: Iterable[Span], within: Span) -> int:
+    """How many milliseconds of `within` at least one of the spans covers."""
+    return sum(span.overlap_ms(within) for span in union(spans))
+
+
+def sample_at(time_ms: int, rate_hz: int) -> int:
+    """Index of the first sample at or after `time_ms`."""
+    return -(-time_ms * rate_hz // 1000)
+
+
+def ms_of(num_samples: int, rate_hz: int) -> int:
+    """Whole milliseconds that `num_samples` cover, rounded up so that no sample is left outside."""
+    return -(-num_samples * 1000 // rate_hz)

@@ -1,0 +1,54 @@
+"""Where hearing ends and deciding begins: detectors hand a `Hearing` to the pure functions that cut.
+
+Hearing needs models and samples; deciding sees nothing but this noun. A better detector, or a better
+decision, replaces one side and leaves the other alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from schemas.audio import Waveform
+from schemas.record import Event, Profile
+from schemas.span import Span
+
+FRAME_MS = 10  # one value of `Hearing.level_db` per frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A moment where the sound changes its character without falling silent."""
+
+    at_ms: int
+    strength: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hearing:
+    """What was heard in one stretch of sound; times are of the recording."""
+
+    span: Span
+    events: tuple[Event, ...]  # in time order; "Speech" from the voice detector, else "Sound"
+    changes: tuple[Change, ...]  # in time order
+    level_db: np.ndarray  # float32, shape (frames,): level of each 10 ms, dB relative to full scale
+
+
+class Detector(Protocol):
+    """Hears one stretch at a time. Building one loads its weights: a detector that exists is ready.
+
+    The same samples give the same hearing, whatever was heard before.
+    """
+
+    model: str  # "name@revision", joined by "+" where several listen
+
+    def hear(self, waveform: Waveform) -> Hearing: ...
+
+
+class Profiler(Protocol):
+    """Scores the nine coarse classes of each piece of one stretch; one profile per span, in order."""
+
+    model: str
+
+    def profile(self, waveform: Waveform, hearing: Hearing, spans: Sequence[Span]) -> list[Profile]: ...
