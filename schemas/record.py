@@ -7,7 +7,7 @@ times of their own, the transcript `[0.00]text[2.01]` and the caption, count sec
 segment, because that is what someone hears who opens the sample.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
 from schemas.audio import Waveform
@@ -167,10 +167,14 @@ class Branches:
         annotation: Annotation | None = getattr(self, branch.value)
         return annotation
 
+    def having(self, branch: Branch, annotation: Annotation) -> "Branches":
+        """A copy in which this branch has spoken."""
+        return replace(self, **{branch.value: annotation})  # type: ignore[arg-type]
+
     def fact(self, evidence: str) -> Fact:
         """The fact that an evidence id such as `sound/0` names. Raises SchemaError where there is none."""
         name, _, index = evidence.partition("/")
-        annotation = self.get(Branch(name)) if name in Branch else None
+        annotation = self.get(Branch(name)) if name in list(Branch) else None
         facts = annotation.facts if annotation else ()
         if not index.isdecimal() or int(index) >= len(facts):
             raise SchemaError(f"evidence {evidence!r} names no fact; {name!r} has {len(facts)}")

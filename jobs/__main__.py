@@ -1,0 +1,5 @@
+"""`python -m jobs`: the same as the command `earmark`."""
+
+from jobs.cli import main
+
+main()

@@ -1,0 +1,324 @@
+"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`."""
+
+import os
+
+# one thread per worker: pools scale by processes, and sums come out the same wherever they are made
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from jobs import show
+from jobs.recipes import load
+from pipeline.annotate import Standing, check_run, plan_new, plan_retry, read_run, standing, unfinished
+from pipeline.plan import Plan
+from pipeline.report import dataset_card, step_reports, totals
+from pipeline.route import AnnotateConfig, route
+from schemas.errors import EarmarkError, InputError
+from schemas.rows import to_row
+from schemas.shard import IndexRow, Receipt, Status, read_index, read_record, shards_in
+from schemas.store import Store, store_at
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Raw long audio in, event-preserving captioned WebDataset shards out.",
+)
+
+Output = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that shards are written to.")]
+Recipe = Annotated[str, typer.Option(help="The name of a recipe, or file.py:function of your own.")]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster (host:6379, or auto) to work on.")]
+
+
+@cli.command()
+def annotate(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="s3://bucket/prefix, folder, file, or manifest.")],
+    output: Output,
+    recipe: Recipe = "embedded",
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N recordings.")] = None,
+    address: Address = None,
+) -> None:
+    """Cut, annotate and caption the recordings at INPUT into shards under OUTPUT.
+
+    Finished shards are skipped: the same command resumes an interrupted run.
+
+    \b
+    earmark annotate recordings/ shards/
+    earmark annotate s3://bucket/raw s3://bucket/shards --address auto
+    """
+    config, modules = load(recipe)
+    store = store_at(output)
+    store.sweep()
+    passed_over: Counter[str] = Counter()
+    with show.counting("looking at recordings:") as counting:
+        plans = plan_new(store, source, config, limit=limit, passed_over=passed_over, progress=counting)
+    if passed_over:
+        kinds = ", ".join(f"{n:,} {ending}" for ending, n in passed_over.most_common(8))
+        show.console.print(f"passed over, not named like recordings: {kinds}", markup=False)
+    _run(store, config, modules, plans, address)
+
+
+@cli.command()
+def retry(
+    output: Output,
+    recipe: Annotated[str | None, typer.Option(help="Needed where the run used a recipe of your own.")] = None,
+    address: Address = None,
+) -> None:
+    """Do again what failed under OUTPUT, and nothing else.
+
+    \b
+    earmark retry shards/
+    earmark retry s3://bucket/shards --recipe my_recipes.py:night_shift
+    """
+    store = store_at(output)
+    begun = read_run(store)
+    config, modules = load(recipe or str(begun.get("recipe")))
+    check_run(store, str(begun.get("input")), config)
+    before = standing(store)
+    plan, changed = plan_retry(store, config, before)
+    for failure in changed:
+        show.console.print(f"{failure.uri} has changed since: `earmark annotate` takes it up anew", markup=False)
+    _run(store, config, modules, [*before.plans, *([plan] if plan else [])], address)
+
+
+@cli.command()
+def status(
+    output: Output,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every shard and compare its SHA-256.")] = False,
+) -> None:
+    """Tell what is done under OUTPUT, what is left, and what failed.
+
+    \b
+    earmark status shards/
+    earmark status s3://bucket/shards --verify
+    """
+    store = store_at(output)
+    read_run(store)
+    now = standing(store)
+    damaged = _verify(store, now.receipts) if verify else []
+    _print_failures(now)
+    for sentence in damaged:
+        show.console.print(sentence, markup=False)
+    if verify and not damaged:
+        show.console.print(f"{len(now.receipts):,} shards read: every tar and index is what its receipt says")
+    _end(now, damaged=bool(damaged))
+
+
+@cli.command()
+def inspect(
+    where: Annotated[str, typer.Argument(metavar="SHARD_OR_OUTPUT", help="An output, or one of its shards (.tar).")],
+    key: Annotated[str | None, typer.Option(help="Only the segments whose key begins so.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most N.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, whole records.")] = False,
+) -> None:
+    """Show segments, silences and failures, reading only the bytes shown, also from S3.
+
+    \b
+    earmark inspect shards/ --limit 3
+    earmark inspect s3://bucket/shards/shards/0a1b2c3d4e-000017.tar --json
+    """
+    store, shards = _shards(where)
+    left = limit
+    for shard in shards:
+        for row in read_index(store, shard):
+            if left and row.key.startswith(key or ""):
+                _show_row(store, shard, row, as_json)
+                left -= 1
+        if not left:
+            return
+    if left == limit:
+        raise InputError(f"{where} holds nothing{f' whose key begins with {key!r}' if key else ''}")
+
+
+@cli.command()
+def demo(folder: Annotated[Path, typer.Argument(help="Where to write the recordings.")]) -> None:
+    """Make a few recordings of synthetic sound to try the other commands on.
+
+    \b
+    earmark demo demo/recordings
+    earmark annotate demo/recordings demo/shards
+    """
+    from jobs.demo import make_recordings
+
+    for path in make_recordings(folder):
+        show.console.print(str(path), markup=False)
+
+
+@cli.command()
+def doctor(
+    output: Annotated[str | None, typer.Argument(help="An output to try reading and writing.")] = None,
+) -> None:
+    """Tell what is installed, what each recipe needs, what is missing, and the command that mends it.
+
+    \b
+    earmark doctor
+    earmark doctor s3://bucket/shards
+    """
+    from jobs.doctor import findings
+
+    found = findings(output)
+    for finding in found:
+        mark = "ok     " if finding.ok else "missing" if finding.needed else "absent "
+        show.console.print(f"{mark} {finding.what:<24} {finding.detail}", markup=False)
+    if any(finding.needed and not finding.ok for finding in found):
+        raise typer.Exit(1)
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def submit(
+    context: typer.Context,
+    address: Annotated[str, typer.Option(help="The cluster's job server, http://head:8265.")],
+    wait: Annotated[bool, typer.Option(help="Follow the job's output until it ends.")] = True,
+) -> None:
+    """Send a command of this program to a Ray cluster as a job.
+
+    \b
+    earmark submit --address http://head:8265 -- annotate s3://bucket/raw s3://bucket/shards
+    earmark submit --address http://head:8265 --no-wait -- retry s3://bucket/shards
+    """
+    from pipeline.ray_runner import submit_job
+
+    if not context.args:
+        raise InputError("there is nothing to submit; write the command after --, such as -- annotate INPUT OUTPUT")
+    arguments = [*context.args, "--address", "auto"] if context.args[0] in ("annotate", "retry") else context.args
+    name, ended_well = submit_job(address, arguments, code=CHECKOUT, wait=wait)
+    show.console.print(f"job {name}" + ("" if wait else " is on its way"), markup=False)
+    if wait and not ended_well:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Runs the command line: our own errors become one line and exit code 1; others keep their traceback."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        cli(standalone_mode=True)
+    except EarmarkError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+# ------------------------------------------------------------------------------------------ behind the doors
+
+
+def _interrupted(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(
+    store: Store, config: AnnotateConfig, modules: list[ModuleType], plans: list[Plan], address: str | None
+) -> None:
+    """Does every lot that has no receipt yet, and tells how it went."""
+    left_ms, num_left, planned_ms = _left(store, plans)
+    if num_left:
+        receipts, begun = [], time.monotonic()
+        from pipeline.ray_runner import Tally, connected, run_ray
+
+        tally = Tally()
+        total_ms = sum(planned_ms.values())
+        try:
+            with (
+                connected(address, code=CHECKOUT, by_value=modules),
+                show.RunProgress(total_ms=total_ms, done_ms=total_ms - left_ms, num_lots=num_left) as progress,
+            ):
+                begun = time.monotonic()
+                for receipt in run_ray(route(config, store.root), unfinished(store, plans), tally):
+                    receipts.append(receipt)
+                    progress.add(receipt, planned_ms[receipt.shard])
+        except KeyboardInterrupt:
+            show.console.print("\nstopped; what is finished is kept, and the same command goes on from here")
+            raise
+        wall_s = time.monotonic() - begun
+        reports = step_reports(receipts, workers=tally.workers, wall_s=wall_s, retries=tally.retries)
+        show.console.print(show.step_table(reports))
+        audio_s = sum(receipt.audio_ms for receipt in receipts) / 1000
+        show.console.print(
+            f"{show.duration(wall_s)} for {show.duration(audio_s)} of sound: {audio_s / wall_s:.1f} x real time"
+        )
+    else:
+        show.console.print("nothing is left to do")
+    now = standing(store)
+    card = dataset_card(now, recipe=config.recipe, rate_hz=config.rate_hz)
+    store.put("README.md", card.encode())
+    _print_failures(now)
+    _end(now)
+
+
+def _left(store: Store, plans: list[Plan]) -> tuple[int, int, dict[str, int]]:
+    """Milliseconds and number of the lots without a receipt, and the milliseconds planned for every lot."""
+    planned_ms = {
+        lot.shard: sum(piece.end_ms - piece.start_ms for piece in lot.items) for plan in plans for lot in plan.lots()
+    }
+    left = [lot.shard for lot in unfinished(store, plans)]
+    return sum(planned_ms[shard] for shard in left), len(left), planned_ms
+
+
+def _print_failures(now: Standing) -> None:
+    if now.failures:
+        show.console.print(show.failure_table(now.failures))
+
+
+def _end(now: Standing, damaged: bool = False) -> None:
+    """The last line, and an exit code that agrees with it."""
+    show.console.print(totals(now), markup=False)
+    if now.failures or damaged or not now.is_done:
+        raise typer.Exit(1)
+
+
+def _verify(store: Store, receipts: tuple[Receipt, ...]) -> list[str]:
+    import hashlib
+
+    damaged = []
+    for receipt in receipts:
+        for ending, wanted in ((".tar", receipt.tar_sha256), (".parquet", receipt.index_sha256)):
+            name = f"shards/{receipt.shard}{ending}"
+            if store.stat(name) is None:
+                damaged.append(f"{store.uri(name)} is gone; remove its receipt {receipt.shard}.json and run again")
+                continue
+            with store.open(name) as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            if found != wanted:
+                damaged.append(
+                    f"{store.uri(name)} is damaged: SHA-256 {found[:12]}… where the receipt says {wanted[:12]}…; "
+                    f"remove its receipt {receipt.shard}.json and run again"
+                )
+    return damaged
+
+
+def _shards(where: str) -> tuple[Store, list[str]]:
+    """The store, and the shards meant: all of an output, or the one named."""
+    if where.endswith((".tar", ".parquet", ".json")):
+        folder, _, file = where.rpartition("/")
+        output = folder.removesuffix("/shards") if folder.endswith("/shards") else f"{folder or '.'}/.."
+        return store_at(output), [file.rpartition(".")[0]]
+    store = store_at(where)
+    read_run(store)
+    return store, shards_in(store)
+
+
+def _show_row(store: Store, shard: str, row: IndexRow, as_json: bool) -> None:
+    if row.status is not Status.SAMPLE:
+        print(json.dumps({"index": to_row(row)}, ensure_ascii=False)) if as_json else print(show.index_line(row))
+        return
+    record = read_record(store, shard, row)
+    if as_json:
+        print(json.dumps({"index": to_row(row), "record": to_row(record)}, ensure_ascii=False))
+    else:
+        print(show.record_text(record))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""What there is to annotate: a bucket, a folder, a file or a manifest becomes a stream of recordings found."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import InputError
+from schemas.store import Store, local_path, local_uri, place, store_at
+
+AUDIO_SUFFIXES = frozenset(
+    f".{kind}"
+    for kind in (
+        *("wav", "wave", "flac", "mp3", "ogg", "oga", "opus", "m4a", "m4b", "aac", "wma", "aif", "aiff", "aifc"),
+        *("au", "caf", "amr", "wv", "webm", "mka", "mkv", "mp4", "mov", "avi", "3gp", "ts", "m2ts"),
+    )
+)
+MANIFEST_SUFFIXES = frozenset([".jsonl", ".parquet"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A recording as the listing or the manifest names it, not yet opened."""
+
+    id: str
+    uri: str
+    etag: str  # "" where it is not there
+    num_bytes: int
+
+
+def find(address: str, passed_over: Counter[str]) -> Iterator[Found]:
+    """Every recording at an address, in a fixed order, as it is listed. Raises InputError where there is none.
+
+    Files in a folder whose names are not those of recordings are counted in `passed_over`, by ending.
+    """
+    suffix = PurePosixPath(address).suffix.lower()
+    count = 0
+    for found in _manifest(address) if suffix in MANIFEST_SUFFIXES else _listed(address, passed_over):
+        count += 1
+        yield found
+    if not count:
+        raise InputError(
+            f"{address} holds nothing to annotate; "
+            f"it should have files that end in one of {', '.join(sorted(AUDIO_SUFFIXES))}, or be a manifest"
+        )
+
+
+def source_id(uri: str) -> str:
+    """A stable, readable name without dot or slash: the end of the file's name and a hash of its address."""
+    stem = PurePosixPath(uri).stem
+    readable = re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:40].strip("-") or "recording"
+    return f"{readable}-{hashlib.sha256(uri.encode()).hexdigest()[:10]}"
+
+
+def _listed(address: str, passed_over: Counter[str]) -> Iterator[Found]:
+    store, name = place(address)
+    if name and (stored := store.stat(name)) and not _is_folder(address):
+        yield Found(id=source_id(store.uri(name)), uri=store.uri(name), etag=stored.etag, num_bytes=stored.num_bytes)
+        return
+    if not address.startswith("s3://") and not _is_folder(address):
+        raise InputError(f"{address} is not there; give a folder, a file, a manifest or an s3:// address")
+    folder = store_at(address)
+    for stored in folder.list():
+        suffix = PurePosixPath(stored.name).suffix.lower()
+        if suffix not in AUDIO_SUFFIXES:
+            passed_over[suffix or "no ending"] += 1
+            continue
+        uri = folder.uri(stored.name)
+        yield Found(id=source_id(uri), uri=uri, etag=stored.etag, num_bytes=stored.num_bytes)
+
+
+def _is_folder(address: str) -> bool:
+    return not address.startswith("s3://") and local_path(address).is_dir()
+
+
+def _manifest(address: str) -> Iterator[Found]:
+    store, name = place(address)
+    if store.stat(name) is None:
+        raise InputError(f"{address} is not there")
+    rows = _parquet_rows(store, name) if name.endswith(".parquet") else _jsonl_rows(store, name)
+    line_by_uri: dict[str, str] = {}
+    line_by_id: dict[str, str] = {}
+    for line, row in rows:
+        uri = _absolute(row["uri"], store)
+        name_of = _manifest_id(row, uri, line)
+        for seen, value in ((line_by_uri, uri), (line_by_id, name_of)):
+            if value in seen:
+                raise InputError(f"{line}: {value!r} stands in {seen[value]} too; each recording may come once")
+            seen[value] = line
+        where, file = place(uri)
+        stored = where.stat(file)
+        yield Found(
+            id=name_of,
+            uri=uri,
+            etag=stored.etag if stored else "",
+            num_bytes=stored.num_bytes if stored else 0,
+        )
+
+
+def _manifest_id(row: dict[str, Any], uri: str, line: str) -> str:
+    if row.get("id") is None:
+        return source_id(uri)
+    if not isinstance(row["id"], str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", row["id"]):
+        raise InputError(f"{line}: id {row['id']!r} should be 1 to 60 letters, digits, - or _")
+    return row["id"]
+
+
+def _absolute(uri: str, store: Store) -> str:
+    """A manifest may name files relative to itself."""
+    if "://" in uri:
+        return uri
+    if uri.startswith(("/", "~")):
+        return local_uri(local_path(uri))
+    return f"{store.root}/{uri}" if store.root.startswith("s3://") else local_uri(local_path(f"{store.root}/{uri}"))
+
+
+def _jsonl_rows(store: Store, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with store.open(name) as file:
+        for number, text in enumerate(file, 1):
+            line = f"{name} line {number}"
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{line} is not JSON ({error}); it needs one object with `uri` per line") from error
+            yield line, _checked(row, line)
+
+
+def _parquet_rows(store: Store, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with store.open(name) as file:
+        try:
+            table = pq.ParquetFile(file)
+            columns = [column for column in ("uri", "id") if column in table.schema_arrow.names]
+            for start, batch in enumerate(table.iter_batches(batch_size=4096, columns=columns)):
+                for i, row in enumerate(batch.to_pylist()):
+                    line = f"{name} row {start * 4096 + i}"
+                    yield line, _checked(row, line)
+        except pa.ArrowException as error:
+            raise InputError(f"{store.uri(name)} is not a readable Parquet manifest: {error}") from error
+
+
+def _checked(row: Any, line: str) -> dict[str, Any]:
+    if not isinstance(row, dict) or not isinstance(row.get("uri"), str) or not row["uri"].strip():
+        raise InputError(f"{line} has no `uri`; it needs one object with `uri` per line")
+    return row

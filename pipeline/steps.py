@@ -1,0 +1,237 @@
+"""The workers of the route. Each takes a lot and hands it back one step further on; each is built ready.
+
+Lot[Piece] -> Decode -> Lot[Recording] -> Cut -> Lot[Clip] -> Annotate (x 3) -> Merge -> Write
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from annotators.quality import measure
+from segmenters.boundaries import CutRules, decide
+from segmenters.seams import seam
+
+from annotators.base import Annotator, Merger
+from pipeline.decode import decode
+from pipeline.lot import Failure, Lot, Piece, Recording, attempted, failed
+from schemas.errors import DecodeError
+from schemas.record import Annotation, Branch, Caption, Clip, Segment
+from schemas.span import Span
+from schemas.store import place
+from segmenters.base import Detector, Profiler
+
+ENDS_EARLY_MS = 1_000  # headers may be off by a little; more than this missing is a failure of its own
+BATCH_CLIPS = 32
+
+
+class Worker(Protocol):
+    """One step of the route, ready to work."""
+
+    def __call__(self, lot: Lot[Any]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One line of the route: who works there and what one of them costs."""
+
+    name: str
+    build: Callable[[], Worker]
+    share: float  # of the machine's time, against the other steps: how many workers it gets
+    cpus: float = 1.0  # one worker at work
+    gpus: float = 0.0
+
+
+def run_local(steps: Sequence[Step], lots: Iterable[Lot[Piece]]) -> Iterator[Any]:
+    """All steps in this process, one lot after another: for tests, notebooks and one bad file."""
+    workers = [(step.name, step.build()) for step in steps]
+    for lot in lots:
+        done: Any = lot
+        for name, worker in workers:
+            done = work_timed(name, worker, done)
+        yield done
+
+
+def work_timed(name: str, worker: Worker, lot: Lot[Any]) -> Any:
+    """One step of one lot, with the seconds it took written on it."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    done = worker(lot)
+    if isinstance(done, Lot):
+        return done.timed(name, time.perf_counter() - wall, time.process_time() - cpu)
+    return done  # the last step's answer is no lot; it has told its time itself
+
+
+class Decode:
+    """Finds the seams of each piece, and reads the sound between them."""
+
+    def __init__(self, seam_detector: Callable[[], Detector], rate_hz: int, seam_window_ms: int) -> None:
+        self._detector, self._rate_hz, self._window_ms = seam_detector(), rate_hz, seam_window_ms
+
+    def __call__(self, lot: Lot[Piece]) -> Lot[Recording]:
+        recordings: list[Recording] = []
+        failures: list[Failure] = []
+        for piece in lot.items:
+            heard, failure = attempted(self._read, piece, failed(piece, "decode"))
+            if heard is not None:
+                recording, cut_short = heard
+                recordings.append(recording)
+                failures += [cut_short] if cut_short else []
+            failures += [failure] if failure else []
+        audio_ms = sum(recording.waveform.duration_ms for recording in recordings)
+        return lot.then(recordings, failures=failures, audio_ms=audio_ms)
+
+    def _read(self, piece: Piece) -> tuple[Recording, Failure | None]:
+        if piece.error is not None:
+            raise DecodeError(piece.error)
+        self._check_unchanged(piece)
+        start_ms = self._seam(piece, piece.start_ms) if piece.seam_before else piece.start_ms
+        end_ms = self._seam(piece, piece.end_ms) if piece.seam_after else piece.end_ms
+        to_the_end = not piece.seam_after and piece.end_ms == piece.source.duration_ms
+        with _opened(piece) as file:
+            # a header that promises too little is not believed; one that lies grossly must not fill the memory
+            limit_ms = end_ms + max(60_000, (end_ms - start_ms)) if to_the_end else end_ms
+            decoded = decode(file, self._rate_hz, start_ms, limit_ms)
+        recording = Recording(source=piece.source, waveform=decoded.waveform)
+        missing_ms = end_ms - decoded.waveform.end_ms
+        if missing_ms <= ENDS_EARLY_MS or (decoded.duration_is_guessed and not decoded.trouble):
+            return recording, None
+        reason = f"{missing_ms / 1000:.1f} s of sound are missing: it ends at {decoded.waveform.end_ms / 1000:.1f} s"
+        return recording, Failure(
+            source=piece.source,
+            start_ms=decoded.waveform.end_ms,
+            end_ms=end_ms,
+            step="decode",
+            reason=f"{reason} ({decoded.trouble})" if decoded.trouble else reason,
+        )
+
+    def _seam(self, piece: Piece, nominal_ms: int) -> int:
+        """Both neighbours call this with the same stretch of the same bytes, and so agree."""
+        half = self._window_ms // 2
+        with _opened(piece) as file:
+            decoded = decode(file, self._rate_hz, nominal_ms - half, nominal_ms + half)
+        at_ms: int = seam(self._detector.hear(decoded.waveform), nominal_ms)
+        return at_ms
+
+    def _check_unchanged(self, piece: Piece) -> None:
+        store, name = place(piece.source.uri)
+        stored = store.stat(name)
+        if stored is None:
+            raise DecodeError("it is gone since it was planned")
+        if stored.etag != piece.source.etag:
+            raise DecodeError("it has changed since it was planned; run again to plan what is there now")
+
+
+def _opened(piece: Piece) -> Any:
+    store, name = place(piece.source.uri)
+    return store.open(name)
+
+
+class Cut:
+    """Hears each recording, decides where to cut, and scores every piece."""
+
+    def __init__(self, detector: Callable[[], Detector], rules: CutRules, profiler: Callable[[], Profiler]) -> None:
+        self._detector, self._rules, self._profiler = detector(), rules, profiler()
+
+    def __call__(self, lot: Lot[Recording]) -> Lot[Clip]:
+        clips: list[Clip] = []
+        silences: list[Segment] = []
+        failures: list[Failure] = []
+        for recording in lot.items:
+            sound = recording.waveform
+            blank = Failure(source=recording.source, start_ms=sound.start_ms, end_ms=sound.end_ms, step="cut")
+            cut, failure = attempted(self._cut, recording, blank)
+            clips += cut[0] if cut else []
+            silences += cut[1] if cut else []
+            failures += [failure] if failure else []
+        models = (self._detector.model, self._profiler.model)
+        return lot.then(clips, silences=silences, failures=failures, models=models)
+
+    def _cut(self, recording: Recording) -> tuple[list[Clip], list[Segment]]:
+        sound = recording.waveform
+        hearing = self._detector.hear(sound)
+        pieces = decide(hearing, self._rules)
+        loud = [Span.of(piece.start_ms, piece.end_ms) for piece in pieces if not piece.silent]
+        clips = []
+        for span, profile in zip(loud, self._profiler.profile(sound, hearing, loud), strict=True):
+            events = tuple(
+                replace(event, start_ms=inside.start_ms, end_ms=inside.end_ms)
+                for event in hearing.events
+                if (inside := event.clipped(span))
+            )
+            segment = Segment(
+                source=recording.source, start_ms=span.start_ms, end_ms=span.end_ms, profile=profile, events=events
+            )
+            waveform = sound.cut(span)
+            clips.append(Clip(segment=segment, waveform=waveform, quality=measure(waveform)))
+        silences = [
+            Segment(source=recording.source, start_ms=piece.start_ms, end_ms=piece.end_ms)
+            for piece in pieces
+            if piece.silent
+        ]
+        return clips, silences
+
+
+class Annotate:
+    """Lets one branch speak about every clip, and holds it to its contract."""
+
+    def __init__(self, annotator: Callable[[], Annotator]) -> None:
+        self._annotator = annotator()
+
+    def __call__(self, lot: Lot[Clip]) -> Lot[Clip]:
+        return _clip_by_clip(lot, self._annotator.branch.value, self._annotate)
+
+    def _annotate(self, clips: Sequence[Clip]) -> list[Clip]:
+        branch, said = self._annotator.branch, self._annotator.annotate(clips)
+        _check_count(self._annotator.model, len(said), len(clips))
+        return [_with_annotation(clip, branch, annotation) for clip, annotation in zip(clips, said, strict=True)]
+
+
+class Merge:
+    """Makes one caption per clip of what the branches said."""
+
+    def __init__(self, merger: Callable[[], Merger]) -> None:
+        self._merger = merger()
+
+    def __call__(self, lot: Lot[Clip]) -> Lot[Clip]:
+        return _clip_by_clip(lot, "merge", self._merge, models=(self._merger.model,))
+
+    def _merge(self, clips: Sequence[Clip]) -> list[Clip]:
+        captions: list[Caption] = self._merger.merge(clips)
+        _check_count(self._merger.model, len(captions), len(clips))
+        return [replace(clip, caption=caption) for clip, caption in zip(clips, captions, strict=True)]
+
+
+def _clip_by_clip(
+    lot: Lot[Clip], step: str, work: Callable[[Sequence[Clip]], list[Clip]], models: tuple[str, ...] = ()
+) -> Lot[Clip]:
+    """In batches; a batch that trips is done again clip by clip, so that only the clip at fault is lost."""
+    clips: list[Clip] = []
+    failures: list[Failure] = []
+    for start in range(0, len(lot.items), BATCH_CLIPS):
+        batch = lot.items[start : start + BATCH_CLIPS]
+        done, _ = _attempted_on(work, batch, step)
+        if done is not None:
+            clips += done
+            continue
+        for clip in batch:
+            done, failure = _attempted_on(work, (clip,), step)
+            clips += done or []
+            failures += [failure] if failure else []
+    return lot.then(clips, failures=failures, models=models)
+
+
+def _attempted_on(
+    work: Callable[[Sequence[Clip]], list[Clip]], clips: Sequence[Clip], step: str
+) -> tuple[list[Clip] | None, Failure | None]:
+    segment = clips[0].segment
+    blank = Failure(source=segment.source, start_ms=segment.start_ms, end_ms=segment.end_ms, step=step)
+    return attempted(work, clips, blank)
+
+
+def _check_count(model: str, num_answers: int, num_clips: int) -> None:
+    if num_answers != num_clips:
+        raise RuntimeError(f"{model}: {num_answers} answers for {num_clips} clips")
+
+
+def _with_annotation(clip: Clip, branch: Branch, annotation: Annotation) -> Clip:
+    return replace(clip, branches=clip.branches.having(branch, annotation))
