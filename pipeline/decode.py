@@ -23,6 +23,7 @@ GAP_MS = 40  # a hole in the time stamps longer than this is heard as silence, n
 MAX_CHANNELS = 64
 RATES_HZ = range(1_000, 768_001)
 GUESSED_DURATIONS = frozenset({"mp3", "aac", "ac3", "amr"})  # FFmpeg divides their size by their first bit rate
+COUNTED = GUESSED_DURATIONS - {"mp3"}  # an MP3 says its length in its first frame, or has one bit rate
 MAX_BAD_RATIO = 0.01  # more samples than this that are no numbers, and the recording is broken
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def probe(file: BinaryIO) -> AudioInfo:
     """Reads the header. Raises DecodeError where there is no sound to be had."""
     with _opened(file) as container:
         stream = _audio_stream(container)
-        duration_ms = _duration_ms(container, stream)
+        duration_ms = None if container.format.name in COUNTED else _duration_ms(container, stream)
         if duration_ms is None:
             duration_ms = _counted_ms(container, stream)
         if duration_ms <= 0:

@@ -251,7 +251,7 @@ class S3Store:
     def open(self, name: str) -> BinaryIO:
         stored = self.stat(name)
         if stored is None:
-            raise StoreError(f"{self.uri(name)} is not there")
+            raise StoreError(f"{self.uri(name)}: it is not there")
         return RangeFile(self, stored)  # type: ignore[return-value]
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:

@@ -1,0 +1,40 @@
+# `make demo` and `make test` each set up what they need in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-core lint setup bench clean
+
+demo: $(READY)
+	rm -rf demo
+	$(BIN)/earmark demo demo/recordings
+	$(BIN)/earmark annotate demo/recordings demo/shards
+	$(BIN)/earmark inspect demo/shards --limit 3
+
+test: lint
+	$(BIN)/pytest
+
+test-core: $(READY)
+	$(BIN)/pytest -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.engine
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed; found ' + sys.version.split()[0] + '. Try: make PYTHON=python3.11')"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) demo *.egg-info
