@@ -51,9 +51,7 @@ class Recogniser:
     def __init__(self, config: WordsConfig) -> None:
         import pocketsphinx
 
-        self._decoder: Any = pocketsphinx.Decoder(
-            loglevel="FATAL", maxhmmpf=config.max_states, maxwpf=config.max_words
-        )
+        self._decoder: Any = pocketsphinx.Decoder(loglevel="FATAL", maxhmmpf=config.max_states, maxwpf=config.max_words)
         self.model = f"pocketsphinx@{version('pocketsphinx')}"
 
     def hear(self, waveform: Waveform) -> list[Word]:

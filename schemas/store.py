@@ -60,8 +60,6 @@ def store_at(root: str) -> Store:
         if not bucket:
             raise StoreError(f"{root!r} names no bucket; it should read s3://bucket/prefix")
         return S3Store(bucket=bucket, prefix=prefix.strip("/"))
-    if "://" in root and not root.startswith("file://"):
-        raise StoreError(f"{root!r} is of a kind this cannot reach; it reads s3:// addresses and local paths")
     return LocalStore(folder=local_path(root))
 
 
@@ -75,6 +73,9 @@ def place(uri: str) -> tuple[Store, str]:
 
 
 def local_path(uri: str) -> Path:
+    """Raises StoreError for an address that is no local one."""
+    if "://" in uri and not uri.startswith("file://"):
+        raise StoreError(f"{uri!r} is of a kind this cannot reach; it reads s3:// addresses and local paths")
     if uri.startswith("file://"):
         return Path(os.fsdecode(unquote_to_bytes(uri[7:])))
     return Path(os.path.abspath(os.path.expanduser(uri)))

@@ -1,0 +1,384 @@
+"""From recordings to shards: everything is accounted for, and the same lot gives the same bytes."""
+
+import io
+import itertools
+import tarfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.annotate import check_run, plan_new, plan_retry, read_run, standing, unfinished
+from pipeline.lot import Lot, Piece
+from pipeline.report import dataset_card, step_reports, totals
+from pipeline.route import AnnotateConfig, fingerprint, route
+from pipeline.shards import Imprint, write_shard
+from pipeline.steps import Decode, run_local
+from schemas.errors import ConfigError, InputError, SchemaError
+from schemas.record import Annotation, Clip
+from schemas.shard import Receipt, Status, from_members, read_index, read_receipt, read_sample, read_tar, shards_in
+from schemas.store import Store, store_at
+from tests.make import (
+    RATE_HZ,
+    LoudnessDetector,
+    Says,
+    beeps,
+    finished_clip,
+    lot_of,
+    quick,
+    quiet,
+    segment,
+    source,
+    tone,
+    write_wav,
+)
+
+IMPRINT = Imprint(recipe="quick", config="sha256:0", max_shard_bytes=1 << 30)
+
+
+def annotated(folder: Path | str, output: Path | str, config: AnnotateConfig | None = None, **options: int) -> Store:
+    """The whole job in this process."""
+    config = config or quick()
+    store = store_at(str(output))
+    arguments = {"limit": None, "passed_over": Counter(), "progress": lambda n: None}
+    plans = plan_new(store, str(folder), config, **(arguments | options))
+    for _ in run_local(route(config, store.root), unfinished(store, plans)):
+        pass
+    return store
+
+
+def rows_of(store: Store) -> list:
+    return [row for shard in shards_in(store) for row in read_index(store, shard)]
+
+
+def files_of(store: Store) -> dict[str, bytes]:
+    """Every tar and index by name."""
+    return {s.name: store.read(s.name) for s in store.list("shards/") if not s.name.endswith(".json")}
+
+
+@pytest.fixture
+def recordings(tmp_path) -> Path:
+    folder = tmp_path / "in"
+    for i in range(5):
+        write_wav(folder / f"r{i}.wav", beeps((1_000, 2_000), (4_000, 5_500), duration_ms=7_000))
+    write_wav(folder / "long.wav", beeps(*[(a, a + 1_500) for a in range(1_000, 40_000, 3_000)], duration_ms=42_000))
+    write_wav(folder / "silence.wav", quiet(3_000))
+    write_wav(folder / "blip.wav", tone(20))
+    (folder / "broken.wav").write_bytes(b"hello")
+    return folder
+
+
+def test_every_millisecond_of_every_recording_has_an_outcome(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for row in rows_of(store):
+        spans.setdefault(Path(row.uri).name, []).append((row.start_ms, row.end_ms))
+    assert spans.keys() == {path.name for path in recordings.iterdir()}
+    for name, found in spans.items():
+        found.sort()
+        assert found[0][0] == 0
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(found)), name
+    assert max(end for _, end in spans["long.wav"]) == 42_000
+    assert spans["broken.wav"] == [(0, 0)]
+
+
+def test_a_seam_cuts_no_sound_and_both_neighbours_agree(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")
+    samples = [row for row in rows_of(store) if row.status is Status.SAMPLE and "long" in row.uri]
+    assert len({row.key for row in samples}) == len(samples)
+    assert sum(row.end_ms - row.start_ms for row in samples) >= 13 * 1_500
+    for start_ms in range(1_000, 40_000, 3_000):
+        assert sum(row.start_ms <= start_ms and start_ms + 1_500 <= row.end_ms for row in samples) == 1
+
+
+def test_the_same_plan_and_config_give_the_same_bytes(recordings, tmp_path):
+    assert files_of(annotated(recordings, tmp_path / "one")) == files_of(annotated(recordings, tmp_path / "two"))
+
+
+def test_what_is_written_is_read(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")
+    by_key = {}
+    for shard in shards_in(store):
+        with store.open(f"shards/{shard}.tar") as file:
+            by_key |= dict(read_tar(file))
+    samples = [(shard, r) for shard in shards_in(store) for r in read_index(store, shard) if r.status is Status.SAMPLE]
+    assert sorted(by_key) == sorted(row.key for _, row in samples)
+    for shard, row in samples:
+        record, sound = read_sample(store, shard, row)
+        streamed, heard = from_members(by_key[row.key])
+        assert (record, record.key, record.caption.text) == (streamed, row.key, row.caption)
+        assert (sound.pcm == heard.pcm).all()
+        assert len(sound.pcm) == (row.end_ms - row.start_ms) * 16
+
+
+def test_the_sound_in_the_shard_is_the_sound_of_the_recording(tmp_path):
+    samples = beeps((1_000, 2_000), duration_ms=3_000)
+    write_wav(tmp_path / "in" / "a.wav", samples)
+    store = annotated(tmp_path / "in", tmp_path / "out")
+    (row,) = (row for row in rows_of(store) if row.status is Status.SAMPLE)
+    _, sound = read_sample(store, shards_in(store)[0], row)
+    np.testing.assert_allclose(sound.samples, samples[row.start_ms * 16 : row.end_ms * 16], atol=1e-3)
+
+
+def test_a_tar_has_no_clock_and_adjacent_sorted_members(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")
+    for shard in shards_in(store):
+        with tarfile.open(fileobj=io.BytesIO(store.read(f"shards/{shard}.tar"))) as tar:
+            members = tar.getmembers()
+        assert {(m.mtime, m.uid, m.gid, m.mode, m.uname) for m in members} <= {(0, 0, 0, 0o644, "")}
+        assert [m.name for m in members] == sorted(m.name for m in members)
+
+
+def test_running_again_leaves_nothing_to_do(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")
+    before = files_of(store)
+    plans = plan_new(store, str(recordings), quick(), limit=None, passed_over=Counter(), progress=lambda n: None)
+    assert (len(plans), list(unfinished(store, plans))) == (1, [])
+    assert files_of(store) == before
+
+
+def test_a_new_recording_becomes_a_new_plan_and_old_shards_stay(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")
+    before = files_of(store)
+    write_wav(recordings / "zz.wav", tone(1_000))
+    write_wav(recordings / "r0.wav", tone(2_000))  # one changed
+    annotated(recordings, tmp_path / "out")
+    after = files_of(store)
+    assert before.items() < after.items()
+    assert len(standing(store).plans) == 2
+    assert {Path(row.uri).name for row in standing(store).plans[1].rows} == {"r0.wav", "zz.wav"}
+
+
+def test_a_limit_takes_the_first_and_the_rest_can_follow(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out", limit=3)
+    assert standing(store).num_recordings == 3
+    annotated(recordings, tmp_path / "out")
+    assert standing(store).num_recordings == 9
+
+
+def test_another_config_is_refused_by_what_differs(recordings, tmp_path):
+    annotated(recordings, tmp_path / "out")
+    with pytest.raises(ConfigError, match="lot_ms: 10000 then, 12000 now"):
+        annotated(recordings, tmp_path / "out", quick(lot_ms=12_000))
+
+
+def test_an_empty_folder_leaves_the_output_untouched(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(InputError, match="holds nothing to annotate"):
+        annotated(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_output_is_told(tmp_path):
+    with pytest.raises(SchemaError, match=r"has no run\.json"):
+        read_run(store_at(str(tmp_path)))
+
+
+def test_retry_does_what_failed_and_nothing_else(recordings, tmp_path):
+    config = quick()
+    store = annotated(recordings, tmp_path / "out", config)
+    before = files_of(store)
+    (failure,) = standing(store).failures
+    assert (Path(failure.uri).name, failure.step) == ("broken.wav", "decode")
+
+    plan, changed = plan_retry(store, config, standing(store))
+    assert changed == []
+    assert [Path(row.uri).name for row in plan.rows] == ["broken.wav"]
+    assert standing(store).failures == ()  # taken up again
+    list(run_local(route(config, store.root), unfinished(store, standing(store).plans)))
+    assert len(standing(store).failures) == 1  # and failed again
+    assert before.items() < files_of(store).items()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trips(Says):
+    """Trips over everything that begins at second four, until the file is there."""
+
+    unless: str = ""
+
+    def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
+        if any(clip.segment.start_ms // 1_000 in (3, 4) for clip in clips) and not Path(self.unless).exists():
+            raise ValueError(f"tripped at {object()}")
+        return Says.annotate(self, clips)
+
+
+def test_a_clip_that_trips_a_branch_is_a_failure_of_its_own_and_can_be_retried(recordings, tmp_path):
+    mended = tmp_path / "mended"
+    config = quick()
+    config = replace(config, sound=Trips(branch=config.sound.branch, unless=str(mended)))
+    store = annotated(recordings, tmp_path / "out", config)
+    tripped = [row for row in standing(store).failures if row.step == "sound"]
+    assert len(tripped) >= 5
+    assert all(row.exception.startswith("ValueError: tripped at <object object at 0x…>") for row in tripped)
+    kept = {row.key for row in rows_of(store) if row.status is Status.SAMPLE}
+
+    mended.touch()
+    plan_retry(store, config, standing(store))
+    list(run_local(route(config, store.root), unfinished(store, standing(store).plans)))
+    assert [row.step for row in standing(store).failures] == ["decode"]
+    whole = annotated(recordings, tmp_path / "whole", config)
+    samples = [row for row in rows_of(store) if row.status is Status.SAMPLE]
+    assert kept < {row.key for row in samples}
+    assert sum(r.end_ms - r.start_ms for r in samples) == sum(
+        r.end_ms - r.start_ms for r in rows_of(whole) if r.status is Status.SAMPLE
+    )
+
+
+def test_a_recording_that_changed_since_it_was_planned_is_a_failure(recordings, tmp_path):
+    store, config = store_at(str(tmp_path / "out")), quick()
+    plans = plan_new(store, str(recordings), config, limit=None, passed_over=Counter(), progress=lambda n: None)
+    write_wav(recordings / "r0.wav", tone(100))
+    (recordings / "r1.wav").unlink()
+    list(run_local(route(config, store.root), unfinished(store, plans)))
+    reasons = {Path(row.uri).name: row.reason for row in standing(store).failures}
+    assert "has changed since it was planned" in reasons["r0.wav"]
+    assert "gone since it was planned" in reasons["r1.wav"]
+
+
+def test_a_recording_shorter_than_its_header_says_keeps_what_it_has(tmp_path):
+    data = write_wav(tmp_path / "in" / "a.wav", tone(3_000)).read_bytes()
+    path = tmp_path / "in" / "a.wav"
+    path.write_bytes(data[: len(data) // 2])
+    piece = Piece(
+        source=source(uri=str(path), etag=store_at(str(path.parent)).stat("a.wav").etag), start_ms=0, end_ms=3_000
+    )
+    done = Decode(LoudnessDetector, RATE_HZ, 4_000)(lot_of(piece))
+    (recording,), (failure,) = done.items, done.failures
+    assert recording.waveform.duration_ms == pytest.approx(1_500, abs=5)
+    assert (failure.start_ms, failure.end_ms) == (recording.waveform.end_ms, 3_000)
+    assert "1.5 s of sound are missing" in failure.reason
+
+
+# ---------------------------------------------------------------------------------------------- shards
+
+
+def written(tmp_path: Path, lot: Lot[Clip], imprint: Imprint = IMPRINT) -> tuple[Store, Receipt]:
+    store = store_at(str(tmp_path / "out"))
+    return store, write_shard(store, lot, imprint)
+
+
+def lot_of_clips(*clips: Clip) -> Lot[Clip]:
+    return Lot(plan="0123456789", number=3, items=clips, silences=(segment(6_000, 7_000),))
+
+
+def test_the_order_of_arrival_does_not_change_a_shard(tmp_path):
+    clips = [finished_clip(start_ms) for start_ms in (0, 2_000, 4_000)]
+    _, one = written(tmp_path / "a", lot_of_clips(*clips))
+    _, two = written(tmp_path / "b", lot_of_clips(*clips[::-1]))
+    assert (one.tar_sha256, one.index_sha256) == (two.tar_sha256, two.index_sha256)
+
+
+def test_a_receipt_counts_what_is_there(tmp_path):
+    store, receipt = written(tmp_path, lot_of_clips(finished_clip(0), finished_clip(2_000)))
+    assert (receipt.shard, receipt.samples, receipt.silences, receipt.failures) == ("0123456789-000003", 2, 1, 0)
+    assert (receipt.sample_ms, receipt.models) == (4_000, ("ears@1",))
+    assert read_receipt(store, receipt.shard) == receipt
+    assert receipt.tar_bytes == store.stat(f"shards/{receipt.shard}.tar").num_bytes
+
+
+def test_a_receipt_is_the_last_thing_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.shards.write_index", lambda rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        written(tmp_path, lot_of_clips(finished_clip(0)))
+    assert shards_in(store_at(str(tmp_path / "out"))) == []
+
+
+def test_a_clip_past_the_byte_cap_is_a_failure_not_a_loss(tmp_path):
+    _, whole = written(tmp_path / "a", lot_of_clips(finished_clip(0), finished_clip(2_000)))
+    small = replace(IMPRINT, max_shard_bytes=whole.tar_bytes // 2)
+    store, receipt = written(tmp_path / "b", lot_of_clips(finished_clip(0), finished_clip(2_000)), small)
+    assert (receipt.samples, receipt.failures) == (1, 1)
+    (failure,) = (row for row in read_index(store, receipt.shard) if row.status is Status.FAILURE)
+    assert "would pass" in failure.reason
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda data: data[: len(data) // 2], id="cut short"),
+        pytest.param(lambda data: b"x" * 600 + data[600:], id="overwritten"),
+        pytest.param(lambda data: b"", id="empty"),
+    ],
+)
+def test_a_damaged_tar_is_an_error_of_ours(tmp_path, damage):
+    store, receipt = written(tmp_path, lot_of_clips(finished_clip(0), finished_clip(2_000)))
+    data = damage(store.read(f"shards/{receipt.shard}.tar"))
+    with pytest.raises(SchemaError, match="damaged tar"):
+        list(read_tar(io.BytesIO(data)))
+
+
+def hostile_tar(*members: tuple[tarfile.TarInfo, bytes]) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for info, data in members:
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return io.BytesIO(buffer.getvalue())
+
+
+def link(name: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    return info
+
+
+@pytest.mark.parametrize(
+    ("tar", "words"),
+    [
+        pytest.param(hostile_tar((link("a.flac"), b"")), "no place in a shard", id="a link"),
+        pytest.param(hostile_tar((tarfile.TarInfo("a"), b"x")), "no place in a shard", id="no ending"),
+        pytest.param(
+            hostile_tar(*((tarfile.TarInfo(n), b"x") for n in ("a.flac", "b.flac", "a.json"))),
+            "not adjacent",
+            id="members apart",
+        ),
+    ],
+)
+def test_a_hostile_tar_is_refused(tar, words):
+    with pytest.raises(SchemaError, match=words):
+        list(read_tar(tar))
+
+
+# ---------------------------------------------------------------------------------------------- report
+
+
+def test_the_last_line_and_the_card_agree_with_the_shards(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")
+    now = standing(store)
+    samples = sum(row.status is Status.SAMPLE for row in rows_of(store))
+    assert f"9 recordings, 0.02 h -> {now.num_lots} of {now.num_lots} shards, {samples} segments" in totals(now)
+    assert totals(now).endswith("1 failures")
+    card = dataset_card(now, recipe="quick", rate_hz=RATE_HZ)
+    assert card.startswith("---\nlicense: other\n")
+    assert f"{samples} segments" in card
+    assert "not audio" in card
+
+
+def test_step_reports_add_up_from_the_receipts(recordings, tmp_path):
+    receipts = standing(annotated(recordings, tmp_path / "out")).receipts
+    reports = step_reports(receipts, workers={"speech": 2}, wall_s=10.0, retries={"cut": 1})
+    assert [r.step for r in reports] == ["decode", "cut", "speech", "sound", "music", "merge", "write"]
+    assert [r.workers for r in reports][:3] == [1, 1, 2]
+    assert sum(r.seconds for r in reports) == pytest.approx(sum(s.seconds for r in receipts for s in r.steps))
+
+
+def test_a_fingerprint_sees_every_setting():
+    assert fingerprint(quick()) == fingerprint(quick())
+    assert fingerprint(quick()) != fingerprint(quick(detector=LoudnessDetector(model="loudness@2")))
+
+
+def test_settings_that_cannot_work_are_refused():
+    with pytest.raises(ConfigError, match="lot_ms=10000 must be at least twice seam_window_ms=8000"):
+        quick(seam_window_ms=8_000)
+    with pytest.raises(ConfigError, match="rate_hz=11025"):
+        quick(rate_hz=11_025)
+
+
+def test_check_run_keeps_the_first_config(tmp_path):
+    store = store_at(str(tmp_path))
+    check_run(store, "in", quick())
+    check_run(store, "elsewhere", quick())
+    assert b'"input": "in"' in store.read("run.json")
