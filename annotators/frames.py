@@ -2,7 +2,7 @@
 
 import numpy as np
 
-FLOOR_DB = -100.0  # below the least significant of 16 bits: what digital silence is given
+FLOOR_DB = -100.0  # 10 log10 of 1e-10, below the least significant of 16 bits: what digital silence is given
 
 
 def framed(samples: np.ndarray, size_samples: int, hop_samples: int) -> np.ndarray:
@@ -10,12 +10,14 @@ def framed(samples: np.ndarray, size_samples: int, hop_samples: int) -> np.ndarr
     num_frames = 1 + max(0, -(-(len(samples) - size_samples) // hop_samples))
     padded = np.zeros(size_samples + (num_frames - 1) * hop_samples, dtype=np.float32)
     padded[: len(samples)] = samples
-    return np.lib.stride_tricks.sliding_window_view(padded, size_samples)[::hop_samples]
+    frames: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, size_samples)[::hop_samples]
+    return frames
 
 
 def db(power: np.ndarray | float) -> np.ndarray:
     """Mean square to dB relative to full scale, never below the floor."""
-    return np.maximum(FLOOR_DB, 10 * np.log10(np.maximum(np.asarray(power, dtype=np.float64), 1e-12)))
+    level_db: np.ndarray = 10 * np.log10(np.maximum(power, 1e-10))
+    return level_db
 
 
 def rms_db(samples: np.ndarray) -> float:

@@ -7,7 +7,7 @@ still described. Clean read English passes, conversation across a room hardly ev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from annotators.voice import Take, described, rate_wpm, take, voice_of
@@ -21,13 +21,13 @@ UNKNOWN_SPEAKER = "S00"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechConfig:
-    words: WordsConfig = WordsConfig()
+    words: WordsConfig = field(default_factory=WordsConfig)
     min_profile: float = 0.01  # of profile.speech; half a second in a segment of the longest kind passes
     min_speech_ms: int = 300  # a shorter stretch is a breath or a mistake of the detector
     bridge_ms: int = 500  # stretches this close are heard in one breath
     pad_ms: int = 150  # of sound before and after, so that no first or last consonant is cut off
     pause_ms: int = 500  # a longer one between two words ends the sentence
-    min_score: float = 0.45  # mean posterior of the words; clean read speech has about 0.6, conversation 0.3
+    min_score: float = 0.42  # mean posterior of the words; clean read speech has about 0.6, conversation 0.3
     min_sentence_score: float = 0.35
     min_variety: float = 0.3  # share of different words in ten or more; less is a recogniser in a loop
 

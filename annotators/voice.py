@@ -12,7 +12,7 @@ from schemas.span import Span
 
 MIN_VOICED_MS = 160  # less voiced sound than this has no median worth telling
 LOW_HZ, HIGH_HZ = 140, 190  # between them lie low women's and high men's voices alike
-SLOW_WPM, FAST_WPM = 100, 200
+SLOW_WPM, FAST_WPM = 120, 240  # pauses between stretches left out, so faster than it feels
 FAINT_DB = -45.0  # RMS of speech recorded from afar or far too low
 
 

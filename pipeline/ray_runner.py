@@ -8,6 +8,7 @@ and after its last try every piece of it becomes a failure row, and the run goes
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import shlex
@@ -50,6 +51,7 @@ class Tally:
     workers: dict[str, int] = field(default_factory=dict)
     retries: Counter[str] = field(default_factory=Counter)  # by the step that died
     abandoned: int = 0
+    ready_s: float = 0.0  # from the call until every worker was built
 
 
 def run_ray(steps: Sequence[Step], lots: Iterable[Lot[Piece]], tally: Tally) -> Iterator[Any]:
@@ -167,6 +169,7 @@ class _Run:
     def __init__(self, steps: Sequence[Step], sizes: dict[str, int], group: PlacementGroup, tally: Tally) -> None:
         self._steps, self._group, self._tally = steps, group, tally
         self._pickled = [cloudpickle.dumps(step) for step in steps]
+        self._begun, self._num_building = time.monotonic(), sum(sizes.values())
         self._max_in_flight = 2 * max(sizes.values()) + 2
         self._waiting: list[deque[_Going]] = [deque() for _ in steps]
         self._idle: list[list[_Place]] = [[] for _ in steps]
@@ -221,6 +224,9 @@ class _Run:
 
         self._idle[place.step].append(place)
         if going is None:
+            self._num_building -= 1
+            if self._num_building == 0:
+                self._tally.ready_s = time.monotonic() - self._begun
             return None
         place.starts = 0
         if place.step + 1 == len(self._steps):
@@ -260,7 +266,6 @@ class _Run:
                 num_cpus=bundle["CPU"],
                 num_gpus=bundle.get("GPU", 0),
                 max_restarts=0,  # a dead actor is replaced here, where it is known which lot it held
-                runtime_env={"env_vars": ONE_THREAD},
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
                     placement_group=self._group, placement_group_bundle_index=place.bundle
                 ),
@@ -294,16 +299,19 @@ def connected(address: str | None, *, code: Path, by_value: Sequence[ModuleType]
     """
     for module in by_value:
         cloudpickle.register_pickle_by_value(module)
+    # it would announce on every run that the embedded cluster is guarded by a token, which it should be
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
     if address is None:
         folder = _session_folder()
+        os.environ.update(ONE_THREAD)  # inherited by every worker
         ray.init(include_dashboard=False, object_store_memory=EMBEDDED_STORE_BYTES, _temp_dir=str(folder), **quiet)
     else:
         if address.startswith("ray://"):
             raise ClusterError(f"{address}: the Ray client is not used here; submit the command as a job instead")
         folder = None
         try:
-            shipped = {"working_dir": str(code), "excludes": NOT_SHIPPED}
+            shipped = {"working_dir": str(code), "excludes": NOT_SHIPPED, "env_vars": ONE_THREAD}
             ray.init(address=address, runtime_env=shipped, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error

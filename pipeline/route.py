@@ -7,14 +7,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from segmenters.boundaries import CutRules
-
 from annotators.base import Annotator, Merger
 from pipeline.shards import Imprint, Write
 from pipeline.steps import Annotate, Cut, Decode, Merge, Step
 from schemas.errors import ConfigError
 from schemas.shard import VERSION
 from segmenters.base import Detector, Profiler
+from segmenters.boundaries import CutRules
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from annotators.quality import measure
-from segmenters.boundaries import CutRules, decide
 from segmenters.seams import seam
 
 from annotators.base import Annotator, Merger
+from annotators.quality import measure
 from pipeline.decode import decode
 from pipeline.lot import Failure, Lot, Piece, Recording, attempted, failed
 from schemas.errors import DecodeError
@@ -20,6 +19,7 @@ from schemas.record import Annotation, Branch, Caption, Clip, Segment
 from schemas.span import Span
 from schemas.store import place
 from segmenters.base import Detector, Profiler
+from segmenters.boundaries import CutRules, decide
 
 ENDS_EARLY_MS = 1_000  # headers may be off by a little; more than this missing is a failure of its own
 BATCH_CLIPS = 32

@@ -1,0 +1,48 @@
+"""Recipes for runs in other processes: `--recipe tests/recipes.py:quick`."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.route import AnnotateConfig
+from schemas.record import Annotation, Branch, Clip
+from tests import make
+from tests.make import Says
+
+
+def quick() -> AnnotateConfig:
+    return make.quick()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slow(Says):
+    """Takes its time over every batch, so that there is a time to be killed in."""
+
+    seconds: float = 0.3
+
+    def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
+        time.sleep(self.seconds)
+        return Says.annotate(self, clips)
+
+
+def slow() -> AnnotateConfig:
+    return replace(make.quick(), recipe="slow", speech=Slow(branch=Branch.SPEECH))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dies(Says):
+    """Takes its process along: the first few times it meets the recording, or every time."""
+
+    marks: str = ""  # a folder where each death leaves a mark
+    times: int = 10**9
+
+    def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
+        if any("deadly" in clip.segment.source.uri for clip in clips):
+            deaths = len(list(Path(self.marks).iterdir()))
+            if deaths < self.times:
+                (Path(self.marks) / str(deaths)).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return Says.annotate(self, clips)
