@@ -28,6 +28,7 @@ NO_CHORD = 0.7  # similarity that a triad must pass to be preferred to none
 class Key:
     name: str  # "G major"
     score: float  # 0..1: correlation with the profile
+    margin: float  # by which it beats the second best
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +56,18 @@ def chroma_of(waveform: Waveform) -> np.ndarray:
         belongs = nearest % 12 == pitch_class
         chroma[:, pitch_class] = strength[:, belongs] @ weight[belongs]
     largest = chroma.max(axis=1, keepdims=True)
-    return np.divide(chroma, largest, out=np.zeros_like(chroma), where=largest > 1e-2)
+    return np.where(largest > 1e-2, chroma / np.maximum(largest, 1e-2), 0.0)
 
 
 def key_of(chroma: np.ndarray) -> Key:
     mean = chroma.mean(axis=0)
     if mean.std() < 1e-6:
-        return Key(name="C major", score=0.0)
+        return Key(name="C major", score=0.0, margin=0.0)
     scores = [np.corrcoef(np.roll(profile, tonic), mean)[0, 1] for profile in (MAJOR, MINOR) for tonic in range(12)]
     best = int(np.argmax(scores))
     name = f"{NAMES[best % 12]} {'minor' if best >= 12 else 'major'}"
-    return Key(name=name, score=round(max(0.0, float(scores[best])), 2))
+    second, first = sorted(scores)[-2:]
+    return Key(name=name, score=round(max(0.0, float(first)), 2), margin=round(float(first - second), 3))
 
 
 def chords_of(chroma: np.ndarray, duration_ms: int) -> list[ChordSpan]:
@@ -103,8 +105,9 @@ def _similarity(frames: np.ndarray) -> np.ndarray:
     triads = [np.roll(np.isin(np.arange(12), notes), root) for notes in ((0, 4, 7), (0, 3, 7)) for root in range(12)]
     templates = np.array(triads, dtype=np.float64) / np.sqrt(3)
     norms = np.linalg.norm(frames, axis=1, keepdims=True)
-    cosine = np.divide(frames, norms, out=np.zeros_like(frames), where=norms > 1e-6) @ templates.T
-    return np.clip(np.hstack([cosine, np.full((len(frames), 1), NO_CHORD)]), 0.0, 1.0)
+    cosine = (frames / np.maximum(norms, 1e-6)) @ templates.T
+    similarity: np.ndarray = np.clip(np.hstack([cosine, np.full((len(frames), 1), NO_CHORD)]), 0.0, 1.0)
+    return similarity
 
 
 def _cheapest_path(similarity: np.ndarray) -> list[int]:

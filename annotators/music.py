@@ -43,9 +43,10 @@ class Dynamics:
 class MusicConfig:
     min_profile: float = 0.4  # of profile.music
     min_ms: int = 2_000  # less holds neither beat nor key
-    bridge_ms: int = 1_000  # sounds this close are one piece of music
-    min_beat_score: float = 0.25
+    bridge_ms: int = 3_000  # sounds this close are one piece of music; a rest may last a bar
+    min_beat_score: float = 0.3
     min_key_score: float = 0.6
+    min_key_margin: float = 0.03  # a key that its neighbour fits as well is not told
     min_chord_score: float = 0.75
     max_chords_told: int = 8  # more than these in a row are told as the most frequent three
 
@@ -76,7 +77,8 @@ class MusicAnnotator:
         config, chroma = self._config, chroma_of(waveform)
         heard_beat, heard_key, dynamics = beat_of(waveform), key_of(chroma), dynamics_of(waveform)
         beat = heard_beat if heard_beat and heard_beat.score >= config.min_beat_score else None
-        key = heard_key if heard_key.score >= config.min_key_score else None
+        clear = heard_key.score >= config.min_key_score and heard_key.margin >= config.min_key_margin
+        key = heard_key if clear else None
         chords = chords_of(chroma, span.duration_ms)
         told = [("music", "music", score)]
         if beat:
@@ -146,7 +148,7 @@ def chords_told(chords: Sequence[ChordSpan], config: MusicConfig) -> str | None:
     for chord in named:
         sounding_ms[chord.name] += chord.end_ms - chord.start_ms
     most = sorted(sounding_ms, key=lambda name: (-sounding_ms[name], name))[:3]
-    return "mostly the chords " + ", ".join(most)
+    return f"the chords {', '.join(most)} most of all"
 
 
 def mean_score(chords: Sequence[ChordSpan]) -> float:

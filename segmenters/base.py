@@ -15,6 +15,8 @@ from schemas.record import Event, Profile
 from schemas.span import Span
 
 FRAME_MS = 10  # one value of `Hearing.level_db` per frame
+SPEECH = "Speech"  # the label of an event that the voice detector heard
+SOUND = "Sound"  # the label of any other, where the detector cannot know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Hearing:
     """What was heard in one stretch of sound; times are of the recording."""
 
     span: Span
-    events: tuple[Event, ...]  # in time order; "Speech" from the voice detector, else "Sound"
+    events: tuple[Event, ...]  # in time order
     changes: tuple[Change, ...]  # in time order
     level_db: np.ndarray  # float32, shape (frames,): level of each 10 ms, dB relative to full scale
 

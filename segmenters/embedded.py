@@ -6,16 +6,16 @@ import numpy as np
 
 from schemas.audio import Waveform
 from schemas.record import Event
-from schemas.span import Span, covered_ms
+from schemas.span import Span, covered_ms, union
 from segmenters.activity import ActivityRules, active, runs, stands_out_db, timbre_changes
 from segmenters.bands import band_levels_db, levels_db
-from segmenters.base import FRAME_MS, Change, Hearing
+from segmenters.base import FRAME_MS, SOUND, SPEECH, Change, Hearing
+from segmenters.gaps import gaps
 from segmenters.vad import WINDOW_MS, SileroVad, SpeechRules, at_16k, speech_spans
 
-SPEECH, SOUND = "Speech", "Sound"
-MOSTLY_SPEECH = 0.6  # a sound that is speech to this share is only reported where it outlasts the speech
+TAIL_MS = 500  # breath, reverberation and room noise this near to a voice belong to it
+MOSTLY_SPEECH = 0.6  # what is speech to this share is a sound of its own only where it outlasts the speech
 OUTLASTS_MS = 500
-SPEECH_TAIL_MS = 250  # breath and reverberation beside speech belong to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,62 +32,65 @@ class EmbeddedDetector:
 
     def __init__(self, config: EmbeddedDetectorConfig | None = None) -> None:
         self._config = config or EmbeddedDetectorConfig()
-        self._vad = SileroVad(self._config.speech)
+        self._vad = SileroVad()
         self.model = f"{self._vad.model}+band-activity@1"
 
     def hear(self, waveform: Waveform) -> Hearing:
-        span = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1))
+        """Events and changes; of sound shorter than a millisecond, a hearing of one silent millisecond."""
+        whole = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1))
         samples = at_16k(waveform)
-        level_db = levels_db(samples)
-        bands_db = band_levels_db(samples)
-        rules = self._config.activity
-        stands_out = stands_out_db(bands_db, level_db, rules)
-        heard = active(stands_out, rules)
-        speech = self._speech(samples, span)
-        sounds = _sounds(heard, stands_out, speech, span)
-        changes = tuple(
-            Change(at_ms=span.start_ms + frame * FRAME_MS, strength=strength)
-            for frame, strength in timbre_changes(bands_db, rules)
-            if heard[frame]
-        )
-        events = sorted((*speech, *sounds), key=lambda event: (event.start_ms, event.end_ms, event.label))
-        return Hearing(span=span, events=tuple(events), changes=changes, level_db=level_db)
-
-    def _speech(self, samples: np.ndarray, span: Span) -> list[Event]:
+        level_db, bands_db = levels_db(samples), band_levels_db(samples)
+        stands_out = stands_out_db(bands_db, level_db, self._config.activity)
+        flags = active(stands_out, self._config.activity)
+        heard = [stretch for first, last in runs(flags) if (stretch := _frames(first, last, whole))]
         probabilities = self._vad.probabilities(samples)
-        spans = speech_spans(probabilities, span.duration_ms, self._config.speech)
-        return [
-            Event(
-                start_ms=span.start_ms + s.start_ms,
-                end_ms=span.start_ms + s.end_ms,
-                label=SPEECH,
-                score=float(np.clip(probabilities[s.start_ms // WINDOW_MS : -(-s.end_ms // WINDOW_MS)].mean(), 0, 1)),
-            )
-            for s in spans
-        ]
+        speech = _with_tails(self._voices(probabilities, whole), heard)
+        events = [_event(SPEECH, part, probabilities, WINDOW_MS, whole) for part in speech]
+        certainty = 1 - np.exp(-stands_out / self._config.activity.on_db)
+        events += [_event(SOUND, part, certainty, FRAME_MS, whole) for part in _sounds(heard, speech)]
+        changes = tuple(
+            Change(at_ms=whole.start_ms + frame * FRAME_MS, strength=strength)
+            for frame, strength in timbre_changes(bands_db, self._config.activity)
+            if flags[frame]
+        )
+        in_order = sorted(events, key=lambda event: (event.start_ms, event.end_ms, event.label))
+        return Hearing(span=whole, events=tuple(in_order), changes=changes, level_db=level_db)
+
+    def _voices(self, probabilities: np.ndarray, whole: Span) -> list[Span]:
+        found = speech_spans(probabilities, whole.duration_ms, self._config.speech)
+        return [Span.of(whole.start_ms + voice.start_ms, whole.start_ms + voice.end_ms) for voice in found]
 
 
-def _sounds(heard: np.ndarray, stands_out: np.ndarray, speech: list[Event], span: Span) -> list[Event]:
-    """Sound events: each stretch of activity, or what of it outlasts the speech where it is mostly speech."""
-    sounds = []
-    for first, last in runs(heard):
-        score = 1 - float(np.exp(-np.mean(stands_out[first:last]) / 6))
-        start, end = span.start_ms + first * FRAME_MS, min(span.start_ms + last * FRAME_MS, span.end_ms)
-        if start >= end:
-            continue
-        stretch = Span.of(start, end)
-        mostly_speech = covered_ms(speech, stretch) >= MOSTLY_SPEECH * stretch.duration_ms
-        parts = _without(stretch, speech) if mostly_speech else [stretch]
-        sounds += [Event(start_ms=p.start_ms, end_ms=p.end_ms, label=SOUND, score=score) for p in parts]
+def _frames(first: int, last: int, whole: Span) -> Span | None:
+    return Span.of(whole.start_ms + first * FRAME_MS, whole.start_ms + last * FRAME_MS).clipped(whole)
+
+
+def _with_tails(voices: list[Span], heard: list[Span]) -> list[Span]:
+    """The voices, each with what is heard right beside it; so a pause with room noise does not part them."""
+    near = [Span.of(max(0, voice.start_ms - TAIL_MS), voice.end_ms + TAIL_MS) for voice in voices]
+    tails = [
+        tail
+        for beside, voice in zip(near, voices, strict=True)
+        for stretch in heard
+        if stretch.overlap_ms(voice) and (tail := stretch.clipped(beside))
+    ]
+    return union([*voices, *tails])
+
+
+def _sounds(heard: list[Span], speech: list[Span]) -> list[Span]:
+    """Each stretch of activity, or what of it outlasts the speech where it is mostly speech."""
+    sounds: list[Span] = []
+    for stretch in heard:
+        if covered_ms(speech, stretch) < MOSTLY_SPEECH * stretch.duration_ms:
+            sounds.append(stretch)
+        else:
+            sounds += [part for part in gaps(speech, stretch) if part.duration_ms >= OUTLASTS_MS]
     return sounds
 
 
-def _without(stretch: Span, speech: list[Event]) -> list[Span]:
-    """What of the stretch lies beside the speech, where it is long enough to be something else."""
-    left, parts = stretch.start_ms, []
-    for event in (*speech, Span.of(stretch.end_ms + SPEECH_TAIL_MS, stretch.end_ms + SPEECH_TAIL_MS + 1)):
-        right = min(event.start_ms - SPEECH_TAIL_MS, stretch.end_ms)
-        if right - left >= OUTLASTS_MS:
-            parts.append(Span.of(left, right))
-        left = max(left, event.end_ms + SPEECH_TAIL_MS)
-    return parts
+def _event(label: str, part: Span, scores: np.ndarray, step_ms: int, whole: Span) -> Event:
+    """An event whose score is the mean of the scores, one per `step_ms`, over its span."""
+    first, last = (part.start_ms - whole.start_ms) // step_ms, -(-(part.end_ms - whole.start_ms) // step_ms)
+    here = scores[first:last]
+    score = float(np.clip(here.mean(), 0, 1)) if len(here) else 0.0
+    return Event(start_ms=part.start_ms, end_ms=part.end_ms, label=label, score=score)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from segmenters.boundaries import CutRules
 
 from pipeline.lot import Lot, Piece
 from pipeline.route import AnnotateConfig
@@ -35,6 +34,7 @@ from schemas.record import (
 )
 from schemas.span import Span
 from segmenters.base import FRAME_MS, Hearing
+from segmenters.boundaries import CutRules
 
 RATE_HZ = 16_000
 

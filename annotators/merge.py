@@ -1,0 +1,103 @@
+"""One caption out of what the branches said, by templates: no model, no guess, the same every time.
+
+Facts are judged one by one by the rules in `OBJECTIONS`; those that pass become sentences, one claim each,
+in time order. A sentence says what its facts say and when, in seconds from the segment's start, and no more.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from annotators.sentences import Told, claims_of, facts_of
+from schemas.record import Branch, Caption, Clip, Outcome, Rejected
+from schemas.span import covered_ms
+
+MODEL = "templates@1"  # counts up when a rule or a sentence changes
+BANG = "bang"  # the one kind of sound that stands out of whatever covers it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateMergerConfig:
+    min_score: float = 0.2
+    max_covered: float = 0.5  # share of a sound that may lie under speech or music
+    outweighs: float = 2.0  # of speech and music, one this many times the other's score is believed alone
+
+    def build(self) -> "TemplateMerger":
+        return TemplateMerger(self)
+
+
+class TemplateMerger:
+    model = MODEL
+
+    def __init__(self, config: TemplateMergerConfig) -> None:
+        self._config = config
+
+    def merge(self, clips: Sequence[Clip]) -> list[Caption]:
+        return [merged(clip, self._config) for clip in clips]
+
+
+def merged(clip: Clip, config: TemplateMergerConfig) -> Caption:
+    told = facts_of(clip)
+    kept: list[Told] = []
+    rejected: list[Rejected] = []
+    for one in told:
+        if reason := objection(one, clip, config):
+            rejected += [Rejected(text=claim.text, reason=reason) for claim in claims_of([one], clip.segment)]
+        else:
+            kept.append(one)
+    claims = claims_of(kept, clip.segment)
+    return Caption(text=" ".join(claim.text for claim in claims), claims=tuple(claims), rejected=tuple(rejected))
+
+
+def objection(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    """Why this fact may not become a sentence: the first of the rules that speaks against it."""
+    return next((reason for rule in OBJECTIONS if (reason := rule(told, clip, config))), None)
+
+
+def is_unsure(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    score = told.fact.score
+    return f"its score {score:.2f} is below {config.min_score:.2f}" if score < config.min_score else None
+
+
+def is_speech_in_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    profile = clip.segment.profile
+    if told.branch is not Branch.SPEECH or profile.music <= config.outweighs * profile.speech:
+        return None
+    return f"music ({profile.music:.2f}) outweighs speech ({profile.speech:.2f}): it may be singing, or nobody"
+
+
+def is_music_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    profile = clip.segment.profile
+    if told.branch is not Branch.MUSIC or profile.speech <= config.outweighs * profile.music:
+        return None
+    return f"speech ({profile.speech:.2f}) outweighs music ({profile.music:.2f}): it may be the melody of a voice"
+
+
+def is_sound_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    speech = clip.branches.speech
+    if not _may_be_covered(told) or not speech or speech.outcome is not Outcome.OK:
+        return None
+    share = covered_ms(speech.turns, told.fact) / told.fact.duration_ms
+    return "it lies under speech and does not stand out" if share > config.max_covered else None
+
+
+def is_sound_of_the_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    music = clip.branches.music
+    if not _may_be_covered(told) or not music or music.outcome is not Outcome.OK or not music.facts:
+        return None
+    if is_music_under_speech(Told(branch=Branch.MUSIC, index=0, fact=music.facts[0]), clip, config):
+        return None
+    share = covered_ms(music.facts, told.fact) / told.fact.duration_ms
+    return "it lies in the music and does not stand out" if share > config.max_covered else None
+
+
+def _may_be_covered(told: Told) -> bool:
+    return told.branch is Branch.SOUND and told.fact.kind != BANG
+
+
+OBJECTIONS: tuple[Callable[[Told, Clip, TemplateMergerConfig], str | None], ...] = (
+    is_unsure,
+    is_speech_in_music,
+    is_music_under_speech,
+    is_sound_under_speech,
+    is_sound_of_the_music,
+)

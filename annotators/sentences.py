@@ -1,0 +1,135 @@
+"""From facts to sentences: every sentence is a claim, and holds nothing that its facts do not.
+
+Words that were heard stand in double quotes, and no text can bring a double quote of its own, so what was
+said can never pass for what the caption says.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.record import Branch, Claim, Clip, Fact, Outcome, Segment
+from schemas.span import Span
+
+WORDS, VOICE, MUSIC = "transcript", "voice", "music"
+MUSIC_PHRASES = {MUSIC: "", "tempo": "at {}", "key": "in {}", "chords": "with {}", "dynamics": "{}"}  # in this order
+INSTANT_MS = 500  # a shorter sound is told as a moment
+THROUGHOUT = 0.95  # share of the segment
+QUOTES = dict.fromkeys('"“”„‟«»＂', "'")
+JOINERS = "\u200c\u200d"  # invisible, but part of the spelling in Persian and Hindi
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A fact, and the id that claims point at it with."""
+
+    branch: Branch
+    index: int
+    fact: Fact
+
+    @property
+    def evidence(self) -> str:
+        return f"{self.branch}/{self.index}"
+
+    @property
+    def text(self) -> str:
+        return harmless(self.fact.text)
+
+
+def facts_of(clip: Clip) -> list[Told]:
+    """What every branch said, in time order; a fact without words says nothing."""
+    told = [
+        Told(branch=branch, index=index, fact=fact)
+        for branch in Branch
+        if (annotation := clip.branches.get(branch)) and annotation.outcome is Outcome.OK
+        for index, fact in enumerate(annotation.facts)
+        if harmless(fact.text)
+    ]
+    return sorted(told, key=lambda one: (*_order(one.branch, one.fact), one.fact.kind, one.text, one.fact.score))
+
+
+def claims_of(told: Sequence[Told], segment: Segment) -> list[Claim]:
+    """Sentences for all the facts, in time order."""
+    speech, sound, music = ([one for one in told if one.branch is branch] for branch in Branch)
+    claims = [
+        *_speech_claims(speech, segment),
+        *(_plain_claim(one, segment) for one in sound),
+        *_music_claims(music, segment),
+    ]
+    return sorted(claims, key=lambda claim: (*_order(claim.branch, claim), claim.text))
+
+
+def harmless(text: str) -> str:
+    """On one line, without control characters, double quotes made single."""
+    plain = (QUOTES.get(c, c) if c in JOINERS or unicodedata.category(c)[0] not in "CZ" else " " for c in text)
+    return " ".join("".join(plain).split())
+
+
+def _order(branch: Branch, span: Span) -> tuple[int, int, int]:
+    return span.start_ms, span.end_ms, list(Branch).index(branch)
+
+
+def _speech_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
+    """What is said. How it sounds is told with the first words of that voice, or alone where there are none."""
+    words = [one for one in told if one.fact.kind == WORDS]
+    voice_by_words: dict[str, Told] = {}
+    alone: list[Told] = []
+    for voice in (one for one in told if one.fact.kind == VOICE):
+        free = [w for w in words if voice.fact.overlap_ms(w.fact) and w.evidence not in voice_by_words]
+        if free:
+            voice_by_words[free[0].evidence] = voice
+        else:
+            alone.append(voice)
+    return [
+        *(_says(one, voice_by_words.get(one.evidence), segment) for one in words),
+        *(_claim([one], f"{_when(one.fact, segment)} someone speaks in {one.text}.") for one in alone),
+        *(_plain_claim(one, segment) for one in told if one.fact.kind not in (WORDS, VOICE)),
+    ]
+
+
+def _says(words: Told, voice: Told | None, segment: Segment) -> Claim:
+    said = f'{_when(words.fact, segment)} someone says "{words.text}"'
+    return _claim([words, voice], f"{said} in {voice.text}.") if voice else _claim([words], f"{said}.")
+
+
+def _music_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
+    """One sentence for all that is known of one stretch of music."""
+    claims = [_plain_claim(one, segment) for one in told if one.fact.kind not in MUSIC_PHRASES]
+    for start_ms, end_ms in sorted({(one.fact.start_ms, one.fact.end_ms) for one in told}):
+        span = Span.of(start_ms, end_ms)
+        here = [one for one in told if (one.fact.start_ms, one.fact.end_ms) == (start_ms, end_ms)]
+        known = [one for kind in MUSIC_PHRASES for one in here if one.fact.kind == kind]
+        if known:
+            phrases = [phrase for one in known if (phrase := MUSIC_PHRASES[one.fact.kind].format(one.text))]
+            runs = "Music runs throughout" if _is_throughout(span, segment) else f"{_when(span, segment)} music runs"
+            claims.append(_claim(known, f"{runs} {', '.join(phrases)}".rstrip() + "."))
+    return claims
+
+
+def _plain_claim(told: Told, segment: Segment) -> Claim:
+    return _claim([told], f"{_when(told.fact, segment)} {told.text}.")
+
+
+def _claim(told: Sequence[Told], text: str) -> Claim:
+    """At the time of the first fact, and no surer than the least sure."""
+    first = told[0]
+    return Claim(
+        start_ms=first.fact.start_ms,
+        end_ms=first.fact.end_ms,
+        text=text,
+        branch=first.branch,
+        evidence=tuple(one.evidence for one in told),
+        score=min(one.fact.score for one in told),
+    )
+
+
+def _is_throughout(span: Span, segment: Segment) -> bool:
+    return span.overlap_ms(segment) >= THROUGHOUT * segment.duration_ms
+
+
+def _when(span: Span, segment: Segment) -> str:
+    """Seconds from the segment's start, in whole tenths rounded down, so that none lies after its end."""
+    start, end = ((at_ms - segment.start_ms) // 100 for at_ms in (span.start_ms, span.end_ms))
+    if span.duration_ms < INSTANT_MS or start == end:
+        return f"At {start / 10:.1f} s"
+    return f"From {start / 10:.1f} to {end / 10:.1f} s"

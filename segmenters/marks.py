@@ -1,0 +1,194 @@
+"""The places where a listener might cut, each with the points it offers. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from schemas.errors import ConfigError
+from schemas.record import Event
+from schemas.span import Span
+from segmenters.base import FRAME_MS, SPEECH, Hearing
+from segmenters.gaps import gaps, joined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutRules:
+    """Where a recording may be cut. Costs are in units of one cut through a sound."""
+
+    min_ms: int = 1_000  # shorter pieces carry no scene; they are made only where there is no other way
+    max_ms: int = 30_000  # what one annotator call can hear; never exceeded
+    margin_ms: int = 200  # of silence that an event keeps on each side, where there is so much
+    pause_ms: int = 800  # a shorter pause does not part speech
+    longest_event_ms: int = 60_000  # a longer sound is a bed that others lie on; its ends are no place to cut
+    cut_cost: float = 0.05  # of any cut, so that there are no more than it takes
+    short_cost: float = 0.5  # of a piece of no length; less the nearer it comes to min_ms
+    silence_cost: float = 0.2  # of each second of silence that a piece holds
+    passed_cost: float = 0.25  # of a silence of a second or more that a piece goes over
+    pause_cost: float = 0.1  # the same, where speech goes on after it
+
+    def __post_init__(self) -> None:
+        if self.min_ms < 1 or self.max_ms < 2 * self.min_ms:
+            raise ConfigError(
+                f"max_ms={self.max_ms} must be at least twice min_ms={self.min_ms}, and that at least 1, "
+                "or a long stretch cannot be halved without leaving a piece that is too short"
+            )
+        if not 0 <= self.margin_ms <= self.min_ms:
+            raise ConfigError(
+                f"margin_ms={self.margin_ms} must lie in 0..min_ms={self.min_ms}, or silence alone would make a piece"
+            )
+        for name in ("cut_cost", "short_cost", "silence_cost", "passed_cost", "pause_cost"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must not be negative, or cutting would never end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A place to cut: points in time order, each with what a cut there costs."""
+
+    points: tuple[tuple[int, float], ...]  # (at_ms, cost)
+    silent: bool = False  # between two of its points nothing is heard
+    passed_cost: float = 0.0  # of a piece that goes over it
+
+
+HAIR_MS = 50  # a shorter gap between two events is none
+NEAR_COST = 0.1  # of a cut right at the edge of a sound, where it may shave it
+BED_COST = 0.3  # of a cut between events while a bed goes on
+LOUD_COST, QUIET_COST = 1.0, 0.6  # of a cut through a sound, at its loudest and at its quietest
+CHANGE_HELP = 0.4  # how much of that a change of timbre, or an edge of an event, takes off
+QUIET_MS = 200  # over which quiet is measured
+CHOICES = 30  # quiet points that a stretch as long as the cap offers
+
+
+def marks_of(hearing: Hearing, rules: CutRules) -> list[Mark]:
+    """All marks in time order; the first point is the start of the stretch, the last one its end.
+
+    Two neighbouring points are never further apart than the cap, unless there is silence between them.
+    """
+    whole = hearing.span
+    figures = [e for e in hearing.events if e.label == SPEECH or e.duration_ms <= rules.longest_event_ms]
+    sounding, regions = _sounding(hearing.events, whole, rules), _sounding(figures, whole, rules)
+    marks: list[Mark] = []
+    for gap in gaps(regions, whole):
+        marks += [_silence(part, hearing, rules) for part in gaps(sounding, gap)]
+        marks += [_bed(part, hearing, rules) for part in joined(sounding, gap)]
+    for region in regions:
+        if region.duration_ms + 2 * rules.margin_ms > rules.max_ms:
+            marks += _inside(region, figures, hearing, rules)
+    marks.sort(key=lambda mark: mark.points[0])
+    return _without_long_steps(_with_ends(marks, whole), rules.max_ms)
+
+
+def silences_of(hearing: Hearing) -> list[Span]:
+    """Where nothing was heard, in order."""
+    return gaps(hearing.events, hearing.span)
+
+
+def _sounding(events: Sequence[Event], whole: Span, rules: CutRules) -> list[Span]:
+    """What the events cover; a short pause does not part speech, nor a hair's breadth anything."""
+    speech = [event for event in events if event.label == SPEECH]
+    return joined([*events, *joined(speech, whole, rules.pause_ms)], whole, HAIR_MS)
+
+
+def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
+    """Points at several distances from the sounds on both sides; the ends of the recording are no sounds."""
+    sound_before, sound_after = gap.start_ms > hearing.span.start_ms, gap.end_ms < hearing.span.end_ms
+    cost_at: dict[int, float] = {}
+    for at_ms in _points_beside_sound(gap, sound_before, sound_after, rules.margin_ms):
+        before = at_ms - gap.start_ms if sound_before else rules.margin_ms
+        after = gap.end_ms - at_ms if sound_after else rules.margin_ms
+        near = min(before, after, rules.margin_ms)
+        cost_at[at_ms] = NEAR_COST * (1 - near / rules.margin_ms) if rules.margin_ms else 0.0
+    passed = rules.pause_cost if _is_pause(gap, hearing) else rules.passed_cost
+    return Mark(
+        points=tuple(sorted(cost_at.items())), silent=True, passed_cost=passed * min(1.0, gap.duration_ms / 1000)
+    )
+
+
+def _points_beside_sound(gap: Span, sound_before: bool, sound_after: bool, margin_ms: int) -> set[int]:
+    middle = (gap.start_ms + gap.end_ms) // 2
+    points = {middle} if sound_before and sound_after else set()
+    for distance in (0, margin_ms // 2, margin_ms, 2 * margin_ms):
+        reach = min(distance, gap.duration_ms // 2)
+        points |= {gap.start_ms + reach} if sound_before else set()
+        points |= {gap.end_ms - reach} if sound_after else set()
+    return points | ({gap.start_ms} if not sound_before else set()) | ({gap.end_ms} if not sound_after else set())
+
+
+def _is_pause(gap: Span, hearing: Hearing) -> bool:
+    """Whether speech ends where the gap begins and goes on where it ends."""
+    around = [e for e in hearing.events if e.start_ms <= gap.end_ms + HAIR_MS and e.end_ms >= gap.start_ms - HAIR_MS]
+    return len(around) == 2 and all(event.label == SPEECH for event in around)
+
+
+def _bed(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
+    """Between two events, while a long sound goes on."""
+    quiet = [point for point, _ in _quiet_points(gap, hearing, rules)]
+    edges = _points_beside_sound(gap, True, True, rules.margin_ms)
+    points = tuple((at_ms, BED_COST) for at_ms in sorted({*quiet, *edges}))
+    return Mark(points=points, passed_cost=rules.pause_cost * min(1.0, gap.duration_ms / 1000))
+
+
+def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRules) -> list[Mark]:
+    """Points within a stretch of sound that is too long for one piece."""
+    points = dict(_quiet_points(region, hearing, rules))
+    for change in hearing.changes:
+        if region.start_ms < change.at_ms < region.end_ms:
+            points[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
+    for edge in (t for event in figures for t in (event.start_ms, event.end_ms)):
+        if region.start_ms < edge < region.end_ms:
+            points[edge] = LOUD_COST - CHANGE_HELP
+    return [Mark(points=((at_ms, cost * _depth(at_ms, region)),)) for at_ms, cost in points.items()]
+
+
+def _depth(at_ms: int, region: Span) -> float:
+    """How deep inside, 0..1: a second from the edge is as deep as it gets."""
+    return min(1_000, at_ms - region.start_ms, region.end_ms - at_ms) / 1_000
+
+
+def _quiet_points(stretch: Span, hearing: Hearing, rules: CutRules) -> list[tuple[int, float]]:
+    """The quietest moment of each window of the stretch, and what a cut there costs."""
+    level_db = quietness_db(hearing)
+    first, last = (
+        min((t - hearing.span.start_ms) // FRAME_MS, len(level_db)) for t in (stretch.start_ms, stretch.end_ms)
+    )
+    here = level_db[first:last]
+    if not len(here):
+        return []
+    low, high = np.percentile(here, [5, 95])
+    window = max(1, rules.max_ms // CHOICES // FRAME_MS)
+    points = []
+    for start in range(0, len(here), window):
+        quietest = start + int(np.argmin(here[start : start + window]))
+        share = float(np.clip((here[quietest] - low) / max(high - low, 1.0), 0, 1))
+        at_ms = hearing.span.start_ms + (first + quietest) * FRAME_MS + FRAME_MS // 2
+        if stretch.start_ms < at_ms < stretch.end_ms:
+            points.append((at_ms, QUIET_COST + (LOUD_COST - QUIET_COST) * share))
+    return points
+
+
+def quietness_db(hearing: Hearing) -> np.ndarray:
+    """The level around each frame, evened out over a moment: shape (frames,)."""
+    evened: np.ndarray = uniform_filter1d(hearing.level_db, QUIET_MS // FRAME_MS, mode="nearest")
+    return evened
+
+
+def _with_ends(marks: list[Mark], whole: Span) -> list[Mark]:
+    """The marks with a point at each end of the stretch."""
+    if not marks or marks[0].points[0][0] > whole.start_ms:
+        marks = [Mark(points=((whole.start_ms, 0.0),)), *marks]
+    if marks[-1].points[-1][0] < whole.end_ms:
+        marks = [*marks, Mark(points=((whole.end_ms, 0.0),))]
+    return marks
+
+
+def _without_long_steps(marks: list[Mark], max_ms: int) -> list[Mark]:
+    """The marks with even cuts added wherever the next point would be out of the cap's reach."""
+    whole = [marks[0]]
+    for mark in marks[1:]:
+        start, end = whole[-1].points[-1][0], mark.points[0][0]
+        steps = -(-(end - start) // max_ms)
+        whole += [Mark(points=((start + (end - start) * i // steps, LOUD_COST),)) for i in range(1, steps)]
+        whole.append(mark)
+    return whole
