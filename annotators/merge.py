@@ -4,12 +4,12 @@ Facts are judged one by one by the rules in `OBJECTIONS`; those that pass become
 in time order. A sentence says what its facts say and when, in seconds from the segment's start, and no more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from annotators.sentences import Told, claims_of, facts_of
-from schemas.record import Branch, Caption, Clip, Outcome, Rejected
-from schemas.span import covered_ms
+from schemas.record import Branch, Caption, Clip, Fact, Outcome, Rejected, Turn
+from schemas.span import Span, covered_ms
 
 MODEL = "templates@1"  # counts up when a rule or a sentence changes
 BANG = "bang"  # the one kind of sound that stands out of whatever covers it
@@ -60,38 +60,48 @@ def is_unsure(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | Non
 
 def is_speech_in_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
     profile = clip.segment.profile
-    if told.branch is not Branch.SPEECH or profile.music <= config.outweighs * profile.speech:
+    outweighed = profile.music > config.outweighs * profile.speech
+    if told.branch is not Branch.SPEECH or not outweighed or not _lies_under(told, _music(clip), config):
         return None
     return f"music ({profile.music:.2f}) outweighs speech ({profile.speech:.2f}): it may be singing, or nobody"
 
 
 def is_music_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
     profile = clip.segment.profile
-    if told.branch is not Branch.MUSIC or profile.speech <= config.outweighs * profile.music:
+    outweighed = profile.speech > config.outweighs * profile.music
+    if told.branch is not Branch.MUSIC or not outweighed or not _lies_under(told, _speech(clip), config):
         return None
     return f"speech ({profile.speech:.2f}) outweighs music ({profile.music:.2f}): it may be the melody of a voice"
 
 
 def is_sound_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    speech = clip.branches.speech
-    if not _may_be_covered(told) or not speech or speech.outcome is not Outcome.OK:
+    if told.branch is not Branch.SOUND or told.fact.kind == BANG or not _lies_under(told, _speech(clip), config):
         return None
-    share = covered_ms(speech.turns, told.fact) / told.fact.duration_ms
-    return "it lies under speech and does not stand out" if share > config.max_covered else None
+    return "it lies under speech and does not stand out"
 
 
 def is_sound_of_the_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    if told.branch is not Branch.SOUND or told.fact.kind == BANG:
+        return None
+    music = [Told(branch=Branch.MUSIC, index=index, fact=fact) for index, fact in enumerate(_music(clip))]
+    believed = [one.fact for one in music if not objection(one, clip, config)]
+    if not _lies_under(told, believed, config):
+        return None
+    return "it lies in the music and does not stand out"
+
+
+def _lies_under(told: Told, covers: Iterable[Span], config: TemplateMergerConfig) -> bool:
+    return covered_ms(covers, told.fact) > config.max_covered * told.fact.duration_ms
+
+
+def _speech(clip: Clip) -> tuple[Turn, ...]:
+    speech = clip.branches.speech
+    return speech.turns if speech and speech.outcome is Outcome.OK else ()
+
+
+def _music(clip: Clip) -> tuple[Fact, ...]:
     music = clip.branches.music
-    if not _may_be_covered(told) or not music or music.outcome is not Outcome.OK or not music.facts:
-        return None
-    if is_music_under_speech(Told(branch=Branch.MUSIC, index=0, fact=music.facts[0]), clip, config):
-        return None
-    share = covered_ms(music.facts, told.fact) / told.fact.duration_ms
-    return "it lies in the music and does not stand out" if share > config.max_covered else None
-
-
-def _may_be_covered(told: Told) -> bool:
-    return told.branch is Branch.SOUND and told.fact.kind != BANG
+    return music.facts if music and music.outcome is Outcome.OK else ()
 
 
 OBJECTIONS: tuple[Callable[[Told, Clip, TemplateMergerConfig], str | None], ...] = (

@@ -19,7 +19,6 @@ from schemas.span import Span, union
 
 MODEL = "rhythm-and-harmony@1"  # counts up when a rule or a measurement changes
 
-
 DYNAMICS = {
     "steady": "at a steady level",
     "rising": "growing louder",
@@ -87,7 +86,8 @@ class MusicAnnotator:
             told.append(("key", key.name, key.score))
         if chord_words := chords_told(chords, config):
             told.append(("chords", chord_words, mean_score(chords)))
-        told.append(("dynamics", DYNAMICS[dynamics.name], dynamics.score))
+        if dynamics:
+            told.append(("dynamics", DYNAMICS[dynamics.name], dynamics.score))
         return MusicAnnotation(
             outcome=Outcome.OK,
             model=MODEL,
@@ -104,27 +104,28 @@ class MusicAnnotator:
                 Chord(start_ms=span.start_ms + c.start_ms, end_ms=span.start_ms + c.end_ms, name=c.name, score=c.score)
                 for c in chords
             ),
-            dynamics=dynamics.name,
+            dynamics=dynamics.name if dynamics else None,
         )
 
 
 def music_span(clip: Clip, bridge_ms: int) -> Span | None:
-    """The longest run of sounds in the segment; all of it where no detector marked any."""
+    """The longest run of sounds other than speech; all that is marked where there is only speech, or all there is."""
     segment, waveform = clip.segment, clip.waveform
     whole = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1)).clipped(segment)
-    if whole is None or not clip.segment.events:
+    if whole is None or not segment.events:
         return whole
-    sounds = union((part for event in segment.events if (part := event.clipped(whole))), bridge_ms=bridge_ms)
+    marked = [event for event in segment.events if event.label != "Speech"] or segment.events
+    sounds = union((part for event in marked if (part := event.clipped(whole))), bridge_ms=bridge_ms)
     return max(sounds, key=lambda span: span.duration_ms, default=None)
 
 
-def dynamics_of(waveform: Waveform) -> Dynamics:
-    """How the loudness moves from second to second; silences do not count."""
+def dynamics_of(waveform: Waveform) -> Dynamics | None:
+    """How the loudness moves from second to second; None where few seconds are left without the silent ones."""
     level_db = levels_db(waveform.samples, waveform.rate_hz, DYNAMICS_MS)
     index = np.flatnonzero(level_db > max(FLOOR_DB, float(level_db.max()) - SILENT_DB))
     heard_db = level_db[index]
     if len(heard_db) < MIN_DYNAMICS:
-        return Dynamics(name="steady", score=0.0)
+        return None
     spread_db = float(heard_db.std())
     slope_db, start_db = np.polyfit(index, heard_db, 1)
     left_db = float((heard_db - start_db - slope_db * index).std())  # what a straight line does not explain
@@ -140,7 +141,8 @@ def dynamics_of(waveform: Waveform) -> Dynamics:
 def chords_told(chords: Sequence[ChordSpan], config: MusicConfig) -> str | None:
     """The chords in order if they are few, else those that sound longest; None where they are unsure."""
     named = [chord for chord in chords if chord.name != "N"]
-    if not named or mean_score(chords) < config.min_chord_score:
+    named_ms = sum(chord.end_ms - chord.start_ms for chord in named)
+    if mean_score(chords) < config.min_chord_score or 2 * named_ms < chords[-1].end_ms:
         return None
     if len(named) <= config.max_chords_told:
         return "the chord " + named[0].name if len(named) == 1 else "the chords " + ", ".join(c.name for c in named)

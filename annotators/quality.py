@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pyloudnorm
 
 from annotators.frames import FLOOR_DB, levels_db, power_spectra
 from schemas.audio import Waveform
@@ -33,6 +32,8 @@ def measure(waveform: Waveform) -> Quality:
 def _loudness_lufs(samples: np.ndarray, rate_hz: int) -> float | None:
     if len(samples) * 1000 < LOUDNESS_BLOCK_MS * rate_hz:
         return None
+    import pyloudnorm  # brings scipy.signal, a second that a driver need not wait
+
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # means and logarithms of nothing, where all is gated out
         loudness = pyloudnorm.Meter(rate_hz).integrated_loudness(samples.astype(np.float64))

@@ -8,7 +8,6 @@ still described. Clean read English passes, conversation across a room hardly ev
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from annotators.voice import Take, described, rate_wpm, take, voice_of
 from annotators.words import WordsConfig
@@ -27,6 +26,7 @@ class SpeechConfig:
     bridge_ms: int = 500  # stretches this close are heard in one breath
     pad_ms: int = 150  # of sound before and after, so that no first or last consonant is cut off
     pause_ms: int = 500  # a longer one between two words ends the sentence
+    voice_gap_ms: int = 2_000  # after a longer silence a voice is described anew
     min_score: float = 0.42  # mean posterior of the words; clean read speech has about 0.6, conversation 0.3
     min_sentence_score: float = 0.35
     min_variety: float = 0.3  # share of different words in ten or more; less is a recogniser in a loop
@@ -86,7 +86,8 @@ class SpeechAnnotator:
             doubt = f"{num_left_out} of {len(sentences)} sentences withheld: their words are too unsure"
         takes = [take(clip.waveform, stretch) for stretch in stretches]
         voice = voice_of(takes)
-        facts = [*(transcript(sentence) for sentence in told), *voice_facts(clip.segment, takes, trusted)]
+        voices = [voice_fact(clip.segment, run, trusted) for run in voices_of(takes, self._config.voice_gap_ms)]
+        facts = [*(transcript(sentence) for sentence in told), *voices]
         return SpeechAnnotation(
             outcome=Outcome.OK,
             model=self.model,
@@ -147,21 +148,28 @@ def bracketed(sentence: Sentence, segment_start_ms: int) -> str:
     return f"[{start_s:.2f}]{sentence.text}[{end_s:.2f}]"
 
 
-def voice_facts(segment: Segment, takes: Sequence[Take], words: Sequence[Word]) -> list[Fact]:
-    """One fact for each run of takes in the same register; a change of register may be a change of speaker."""
-    facts = []
-    for _, run in groupby(takes, key=lambda take: voice_of([take]).register):
-        together = list(run)
-        whole = Span.of(together[0].start_ms, together[-1].end_ms)
-        pace_wpm = rate_wpm(sum(whole.overlap_ms(word) > 0 for word in words), together)
-        scores = [e.score for e in segment.events if e.label == "Speech" and e.overlap_ms(whole)]
-        facts.append(
-            Fact(
-                start_ms=whole.start_ms,
-                end_ms=whole.end_ms,
-                kind="voice",
-                text=described(voice_of(together), pace_wpm),
-                score=round(sum(scores) / len(scores), 3),
-            )
-        )
-    return facts
+def voices_of(takes: Sequence[Take], gap_ms: int) -> list[list[Take]]:
+    """Runs of takes in one register without a long gap: a change of register may be a change of speaker."""
+    runs: list[list[Take]] = []
+    for one in takes:
+        last = runs[-1][-1] if runs else None
+        near = last and one.start_ms - last.end_ms <= gap_ms
+        if last and near and voice_of([one]).register == voice_of([last]).register:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs
+
+
+def voice_fact(segment: Segment, takes: Sequence[Take], words: Sequence[Word]) -> Fact:
+    """How one voice sounds; as sure as the detector was that it is speech."""
+    whole = Span.of(takes[0].start_ms, takes[-1].end_ms)
+    pace_wpm = rate_wpm(sum(whole.overlap_ms(word) > 0 for word in words), takes)
+    scores = [e.score for e in segment.events if e.label == "Speech" and e.overlap_ms(whole)]
+    return Fact(
+        start_ms=whole.start_ms,
+        end_ms=whole.end_ms,
+        kind="voice",
+        text=described(voice_of(takes), pace_wpm),
+        score=round(sum(scores) / len(scores), 3),
+    )

@@ -169,11 +169,12 @@ def doctor(
     """
     from jobs.doctor import findings
 
-    found = findings(output)
-    for finding in found:
+    well = True
+    for finding in findings(output):
         mark = "ok     " if finding.ok else "missing" if finding.needed else "absent "
         show.console.print(f"{mark} {finding.what:<24} {finding.detail}", markup=False)
-    if any(finding.needed and not finding.ok for finding in found):
+        well = well and (finding.ok or not finding.needed)
+    if not well:
         raise typer.Exit(1)
 
 
@@ -267,8 +268,8 @@ def _left(store: Store, plans: list[Plan]) -> tuple[int, int, dict[str, int]]:
 
 
 def _print_failures(now: Standing) -> None:
-    if now.failures:
-        show.console.print(show.failure_table(now.failures))
+    for line in show.failure_lines(now.failures):
+        show.console.print(line, markup=False)
 
 
 def _end(now: Standing, damaged: bool = False) -> None:

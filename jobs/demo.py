@@ -51,7 +51,7 @@ def noise(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def rain(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    return sosfilt(butter(2, (400, 6000), "band", fs=RATE_HZ, output="sos"), noise(rng, seconds))
+    return banded(noise(rng, seconds), 400, 6_000)
 
 
 def clap(rng: np.random.Generator) -> np.ndarray:
@@ -88,7 +88,7 @@ def voice(rng: np.random.Generator, num_syllables: int, pitch_hz: float) -> np.n
 
 
 def _syllable(rng: np.random.Generator, formants_hz: tuple[int, ...], pitch_hz: float) -> np.ndarray:
-    hiss = sosfilt(butter(2, (2500, 6500), "band", fs=RATE_HZ, output="sos"), noise(rng, 0.06)) * np.hanning(960)
+    hiss = banded(noise(rng, 0.06), 2_500, 6_500) * np.hanning(960)
     length = round(rng.uniform(0.16, 0.24) * RATE_HZ)
     wobble = 1 + 0.02 * np.sin(2 * np.pi * 5 * np.arange(length) / RATE_HZ) + 0.01 * rng.standard_normal(length)
     phase = np.cumsum(pitch_hz * wobble / RATE_HZ)
@@ -106,6 +106,11 @@ def at_db(samples: np.ndarray, level_db: float) -> np.ndarray:
     """The same sound with this RMS, in dB relative to full scale."""
     rms = np.sqrt(np.mean(samples**2))
     return samples * (10 ** (level_db / 20) / rms) if rms else samples
+
+
+def banded(samples: np.ndarray, low_hz: int, high_hz: int) -> np.ndarray:
+    filtered: np.ndarray = sosfilt(butter(2, (low_hz, high_hz), "band", fs=RATE_HZ, output="sos"), samples)
+    return filtered
 
 
 def sequence(parts: list[np.ndarray]) -> np.ndarray:

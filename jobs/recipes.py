@@ -10,12 +10,11 @@ from annotators.merge import TemplateMergerConfig
 from annotators.music import MusicConfig
 from annotators.sound import SoundConfig
 from annotators.speech import SpeechConfig
+from pipeline.route import AnnotateConfig
+from schemas.errors import ConfigError
 from segmenters.boundaries import CutRules
 from segmenters.embedded import EmbeddedDetectorConfig
 from segmenters.profile import RuleProfilerConfig
-
-from pipeline.route import AnnotateConfig
-from schemas.errors import ConfigError
 
 
 def embedded() -> AnnotateConfig:

@@ -108,15 +108,13 @@ def step_table(reports: Sequence[StepReport]) -> Table:
     return table
 
 
-def failure_table(failures: Sequence[IndexRow], limit: int = 20) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("failed at", "recording", "seconds", "reason"):
-        table.add_column(name, overflow="fold")
+def failure_lines(failures: Sequence[IndexRow], limit: int = 20) -> Iterator[str]:
+    """Each failure where it happened, and why; the first so many of them."""
     for row in failures[:limit]:
-        table.add_row(*(_safe(text) for text in (row.step or "", row.uri, _seconds(row), row.reason or "")))
+        yield _safe(f"FAILED at {row.step}: {row.uri}  {_seconds(row)}")
+        yield _safe(f"    {row.reason}")
     if len(failures) > limit:
-        table.add_row("", f"... and {len(failures) - limit:,} more", "", "")
-    return table
+        yield f"... and {len(failures) - limit:,} more: `earmark inspect OUTPUT --json` has them all"
 
 
 def index_line(row: IndexRow) -> str:

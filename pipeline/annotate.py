@@ -168,9 +168,10 @@ def _retried(store: Store, failure: IndexRow) -> PlanRow:
         )
     )
     if row.error or failure.end_ms == 0:
-        return row
+        return replace(row, alone=failure.abandoned)
     return replace(
         row,
+        alone=failure.abandoned,
         start_ms=failure.start_ms,
         end_ms=failure.end_ms,
         seam_before=failure.seam_before,

@@ -47,6 +47,7 @@ class Failure:
     exception: str | None = None  # type, message and innermost line, for whoever mends the code
     seam_before: bool = False  # the end is the plan's, not yet moved to its seam
     seam_after: bool = False
+    abandoned: bool = False  # its whole lot was given up; the fault may be another piece's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +113,8 @@ def failed(piece: Piece, step: str) -> Failure:
 
 def abandoned(lot: Lot[Piece], step: str, reason: str, exception: str) -> Lot[Any]:
     """The lot when it has been tried often enough: every piece of it a failure."""
-    return lot.then(
-        (), failures=[replace(failed(piece, step), reason=reason, exception=exception) for piece in lot.items]
-    )
+    failures = (failed(piece, step) for piece in lot.items)
+    return lot.then((), failures=[replace(f, reason=reason, exception=exception, abandoned=True) for f in failures])
 
 
 def attempted(work: Callable[[T], U], item: T, failure: Failure) -> tuple[U | None, Failure | None]:

@@ -47,6 +47,7 @@ class PlanRow:
     num_lots: int
     seam_before: bool  # in a retry: this end has a neighbour, and the seam is still to be found
     seam_after: bool
+    alone: bool  # in a retry: a lot of its own, because its last one was given up as a whole
     error: str | None  # why it could not be opened
     sequence: int  # plans of one output are numbered as they come
 
@@ -98,11 +99,11 @@ def plan_of(rows: Sequence[PlanRow], *, config: str, lot_ms: int, sequence: int)
     for row in rows:
         duration_ms = row.end_ms - row.start_ms
         num_lots = max(1, round(duration_ms / lot_ms))
-        full = num_lots > 1 or filled_ms + duration_ms > lot_ms or num_pieces == PIECES_PER_LOT
-        if full and num_pieces:
+        alone = row.alone or num_lots > 1
+        if num_pieces and (alone or filled_ms + duration_ms > lot_ms or num_pieces == PIECES_PER_LOT):
             lot, filled_ms, num_pieces = lot + 1, 0, 0
         dealt.append(replace(row, lot=lot, num_lots=num_lots, sequence=sequence))
-        if num_lots > 1:
+        if alone:
             lot += num_lots
         else:
             filled_ms, num_pieces = filled_ms + duration_ms, num_pieces + 1
@@ -145,6 +146,7 @@ def probed(found: Found) -> PlanRow:
         num_lots=1,
         seam_before=False,
         seam_after=False,
+        alone=False,
         error=None,
         sequence=0,
     )

@@ -13,6 +13,7 @@ import math
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -302,25 +303,30 @@ def connected(address: str | None, *, code: Path, by_value: Sequence[ModuleType]
     # it would announce on every run that the embedded cluster is guarded by a token, which it should be
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
-    if address is None:
-        folder = _session_folder()
-        os.environ.update(ONE_THREAD)  # inherited by every worker
-        ray.init(include_dashboard=False, object_store_memory=EMBEDDED_STORE_BYTES, _temp_dir=str(folder), **quiet)
-    else:
-        if address.startswith("ray://"):
-            raise ClusterError(f"{address}: the Ray client is not used here; submit the command as a job instead")
-        folder = None
-        try:
-            shipped = {"working_dir": str(code), "excludes": NOT_SHIPPED, "env_vars": ONE_THREAD}
-            ray.init(address=address, runtime_env=shipped, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+    if address is not None and address.startswith("ray://"):
+        raise ClusterError(f"{address}: the Ray client is not used here; submit the command as a job instead")
+    folder = None if address else _session_folder()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
+        if folder is not None:
+            os.environ.update(ONE_THREAD)  # inherited by every worker
+            ray.init(include_dashboard=False, object_store_memory=EMBEDDED_STORE_BYTES, _temp_dir=str(folder), **quiet)
+        else:
+            _join(address, {"working_dir": str(code), "excludes": NOT_SHIPPED, "env_vars": ONE_THREAD}, quiet)
+        with contextlib.suppress(ValueError):  # outside the main thread nobody may set one, Ray neither
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in place, which exits without a word
         yield
     finally:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _join(address: str | None, shipped: dict[str, Any], quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(address=address, runtime_env=shipped, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
 
 
 def _session_folder() -> Path:

@@ -61,13 +61,13 @@ def route(config: AnnotateConfig, output: str) -> list[Step]:
     imprint = Imprint(recipe=config.recipe, config=fingerprint(config), max_shard_bytes=config.max_shard_bytes)
     seams = config.seam_detector.build
     return [
-        Step(name="decode", share=0.05, build=partial(Decode, seams, config.rate_hz, config.seam_window_ms)),
-        Step(name="cut", share=0.15, build=partial(Cut, config.detector.build, config.rules, config.profiler.build)),
-        Step(name="speech", share=0.60, build=partial(Annotate, config.speech.build)),
-        Step(name="sound", share=0.05, build=partial(Annotate, config.sound.build)),
-        Step(name="music", share=0.10, build=partial(Annotate, config.music.build)),
+        Step(name="decode", share=0.03, build=partial(Decode, seams, config.rate_hz, config.seam_window_ms)),
+        Step(name="cut", share=0.05, build=partial(Cut, config.detector.build, config.rules, config.profiler.build)),
+        Step(name="speech", share=0.85, build=partial(Annotate, config.speech.build)),
+        Step(name="sound", share=0.02, build=partial(Annotate, config.sound.build)),
+        Step(name="music", share=0.03, build=partial(Annotate, config.music.build)),
         Step(name="merge", share=0.01, build=partial(Merge, config.merger.build)),
-        Step(name="write", share=0.05, build=partial(Write, output, imprint)),
+        Step(name="write", share=0.02, build=partial(Write, output, imprint)),
     ]
 
 

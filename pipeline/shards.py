@@ -190,4 +190,5 @@ def _failure_row(failure: Failure) -> IndexRow:
         exception=failure.exception,
         seam_before=failure.seam_before,
         seam_after=failure.seam_after,
+        abandoned=failure.abandoned,
     )

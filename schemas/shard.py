@@ -58,6 +58,7 @@ class IndexRow:
     exception: str | None = None
     seam_before: bool = False  # of a failure: its start is the plan's, not yet moved to a seam
     seam_after: bool = False
+    abandoned: bool = False  # its whole lot was given up; the fault may be another recording's
     flac_offset: int | None = None  # first byte of the member's content in the tar
     flac_bytes: int | None = None
     json_offset: int | None = None

@@ -146,12 +146,13 @@ class LocalStore:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                if if_absent:
-                    os.link(beside, target)
+                if not if_absent:
+                    beside.replace(target)
                     return True
-                beside.replace(target)
-            except FileExistsError:
-                return False
+                try:
+                    os.link(beside, target)  # unlike a rename, it does not replace
+                except FileExistsError:
+                    return False
             finally:
                 beside.unlink(missing_ok=True)
         return True
@@ -379,6 +380,7 @@ _LOCAL_ADVICE = {
     errno.EPERM: "permission denied",
     errno.EROFS: "the file system is read-only",
     errno.ENOENT: "it is not there",
+    errno.EEXIST: "a file stands where a folder should be",
     errno.ENOTDIR: "a file stands where a folder should be",
 }
 

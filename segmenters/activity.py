@@ -5,6 +5,7 @@ the surroundings reach. Then closely: mean and spread of what the first listenin
 hum, rain and crickets are background, and what stands out from them is sound.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from segmenters.base import FRAME_MS
 class ActivityRules:
     """What counts as standing out. The thresholds were chosen on composed scenes with known event times."""
 
-    on_db: float = 4.0  # an event must somewhere exceed the background by this
+    on_db: float = 6.0  # an event must somewhere exceed the background by this
     off_db: float = 1.0  # and lasts as long as it exceeds it by this
     floor_db: float = -85.0  # in one band; what is quieter is silence, whatever the background
     loud_db: float = -36.0  # over all bands; what is louder is sound, however steady
@@ -42,7 +43,7 @@ ROUGH_PERCENTILE = 10
 ROUGH_MARGIN_DB = 5.0
 LIFT_DB = 12.0  # how far the local background may lie above that of the whole stretch
 CLOSE_MS = 6_000  # to each side; background that wavers slowly is followed
-CLOSE_SPREADS = 2.0  # standard deviations above the mean that are still background
+CLOSE_SPREADS = 2.5  # standard deviations above the mean that are still background
 MIN_SPREAD_DB = 1.5
 TAIL_MS = 150  # around what the first listening heard: not yet background
 ENOUGH_MS = 200  # of background, to measure it closely
@@ -55,19 +56,18 @@ def stands_out_db(bands_db: np.ndarray, level_db: np.ndarray, rules: ActivityRul
     first = np.maximum(rough, always)
     background = ~binary_dilation(active(first, rules), iterations=TAIL_MS // FRAME_MS)
     if np.count_nonzero(background) < ENOUGH_MS // FRAME_MS:
-        return first
+        return np.asarray(first)
     close = _excess(bands_db, np.maximum(_close_background(bands_db, background), rules.floor_db + ROUGH_MARGIN_DB))
     out = np.maximum(close, always)
     if not np.any(out > rules.on_db) and np.median(level_db) > rules.alone_db:
-        return np.full_like(out, 2 * rules.on_db)
-    return out
+        return np.full_like(first, 2 * rules.on_db)
+    return np.asarray(out)
 
 
 def active(stands_out: np.ndarray, rules: ActivityRules) -> np.ndarray:
     """Frames that belong to an event, by hysteresis; short gaps bridged, blips dropped: bool, shape (frames,)."""
     labels, count = label(stands_out > rules.off_db)
-    strongest = np.zeros(count + 1)
-    strongest[1:] = label_maximum(stands_out, labels, np.arange(1, count + 1)) if count else 0
+    strongest = np.append(0.0, label_maximum(stands_out, labels, np.arange(1, count + 1)))
     heard = np.zeros(len(stands_out), bool)
     for start, end in bridged(runs((strongest > rules.on_db)[labels]), rules.bridge_ms // FRAME_MS):
         heard[start:end] = end - start >= rules.blip_ms // FRAME_MS
@@ -91,25 +91,40 @@ def bridged(ranges: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
     return joined
 
 
-CHANGE_SCALES_MS = (600, 1_500)  # how much is compared on each side
+CHANGE_REACH_MS = 1_000  # how much sound is compared on each side
 CHANGE_STEP_MS = 50
-CHANGE_DB = 8.0  # RMS over the bands that makes a strength of 0.63
+CHANGE_DB = 10.0  # RMS over the bands that makes a strength of 0.63
 CHANGE_APART_MS = 500
-WEAKEST_CHANGE = 0.4
+WEAKEST_CHANGE = 0.3
 
 
-def timbre_changes(bands_db: np.ndarray, rules: ActivityRules) -> list[tuple[int, float]]:
-    """Frames where the mean spectrum to the left differs most from that to the right, with a strength of 0..1."""
-    step = CHANGE_STEP_MS // FRAME_MS
-    steps = len(bands_db) // step
-    if steps < 2:
+def timbre_changes(bands_db: np.ndarray, flags: np.ndarray, rules: ActivityRules) -> list[tuple[int, float]]:
+    """Frames where the sound before differs most from the sound after, each with a strength of 0..1.
+
+    Silence is left out of the comparison: whether what follows a pause is the same sound is heard as well.
+    """
+    heard = np.flatnonzero(flags)
+    if len(heard) < 2 * CHANGE_STEP_MS // FRAME_MS:
         return []
-    coarse = np.maximum(bands_db[: steps * step], rules.floor_db).reshape(steps, step, -1).mean(axis=1)
-    novelty = np.max([_novelty(coarse, scale // CHANGE_STEP_MS) for scale in CHANGE_SCALES_MS], axis=0)
-    strength = 1 - np.exp(-novelty / CHANGE_DB)
-    widest = maximum_filter1d(strength, 2 * (CHANGE_APART_MS // CHANGE_STEP_MS) + 1, mode="nearest")
-    peaks = np.flatnonzero((strength == widest) & (strength >= WEAKEST_CHANGE)).tolist()
-    return [(int(i) * step, float(strength[i])) for n, i in enumerate(peaks) if n == 0 or i - peaks[n - 1] > 1]
+    after_gap = np.flatnonzero(np.diff(heard) > 1) + 1
+    steady = np.arange(CHANGE_STEP_MS // FRAME_MS, len(heard), CHANGE_STEP_MS // FRAME_MS)
+    spectra = np.maximum(bands_db[heard], rules.floor_db)
+    steady_novelty, gap_novelty = _novelty(spectra, steady), _novelty(spectra, after_gap)
+    widest = maximum_filter1d(steady_novelty, 2 * (CHANGE_APART_MS // CHANGE_STEP_MS) + 1, mode="nearest")
+    peaks = np.flatnonzero((steady_novelty == widest) & (widest > 0))
+    found = [((int(heard[i - 1]) + int(heard[i])) // 2, n) for i, n in zip(after_gap, gap_novelty, strict=True)]
+    taken = [frame for frame, _ in found]
+    for frame, novelty in zip(heard[steady[peaks]].tolist(), steady_novelty[peaks], strict=True):
+        if all(abs(frame - other) >= CHANGE_APART_MS // FRAME_MS for other in _around(taken, frame)):
+            found.append((frame, novelty))
+    strengths = ((frame, 1 - float(np.exp(-novelty / CHANGE_DB))) for frame, novelty in sorted(found))
+    return [(frame, strength) for frame, strength in strengths if strength >= WEAKEST_CHANGE]
+
+
+def _around(frames: list[int], frame: int) -> list[int]:
+    """The neighbours of a frame in a list that is in order."""
+    right = bisect_left(frames, frame)
+    return frames[max(0, right - 1) : right + 1]
 
 
 def _rough_background(bands_db: np.ndarray, rules: ActivityRules) -> np.ndarray:
@@ -120,8 +135,9 @@ def _rough_background(bands_db: np.ndarray, rules: ActivityRules) -> np.ndarray:
     reach = 2 * (rules.surroundings_ms // ROUGH_BLOCK_MS) + 1
     around = percentile_filter(loudest, ROUGH_PERCENTILE, size=(reach, 1), mode="nearest")
     whole = np.percentile(loudest, ROUGH_PERCENTILE / 2, axis=0)
-    background: np.ndarray = np.maximum(np.minimum(around, whole + LIFT_DB), rules.floor_db).astype(np.float32)
-    return background[np.minimum(np.arange(len(bands_db)) // block, num_blocks - 1)]
+    background = np.maximum(np.minimum(around, whole + LIFT_DB), rules.floor_db).astype(np.float32)
+    of_frame = np.minimum(np.arange(len(bands_db)) // block, num_blocks - 1)
+    return np.asarray(background[of_frame])
 
 
 def _close_background(bands_db: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -146,14 +162,12 @@ def _excess(bands_db: np.ndarray, background_db: np.ndarray) -> np.ndarray:
     return most
 
 
-def _novelty(coarse: np.ndarray, reach: int) -> np.ndarray:
-    """RMS difference in dB of the mean spectra of `reach` steps to the left and to the right of each step."""
-    sums = np.concatenate([np.zeros((1, coarse.shape[1])), np.cumsum(coarse, axis=0, dtype=np.float64)])
-    here = np.arange(len(coarse))
-    left, right = np.maximum(here - reach, 0), np.minimum(here + reach, len(coarse))
-    before = (sums[here] - sums[left]) / np.maximum(here - left, 1)[:, None]
-    after = (sums[right] - sums[here]) / np.maximum(right - here, 1)[:, None]
+def _novelty(spectra: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """RMS difference in dB of the mean spectra before and after each position: shape of the positions."""
+    reach = CHANGE_REACH_MS // FRAME_MS
+    sums = np.concatenate([np.zeros((1, spectra.shape[1])), np.cumsum(spectra, axis=0, dtype=np.float64)])
+    left, right = np.maximum(positions - reach, 0), np.minimum(positions + reach, len(spectra))
+    before = (sums[positions] - sums[left]) / (positions - left)[:, None]
+    after = (sums[right] - sums[positions]) / (right - positions)[:, None]
     novelty: np.ndarray = np.sqrt(np.mean((after - before) ** 2, axis=1))
-    novelty[: min(reach, 4)] = 0.0  # too little to the left to compare with
-    novelty[len(novelty) - min(reach, 4) :] = 0.0
     return novelty

@@ -82,7 +82,7 @@ def _bank() -> np.ndarray:
     bank = np.clip(np.minimum(rising, falling), 0, None)
     nearest = np.argmin(np.abs(hz - edges[1:-1]), axis=0)
     bank[nearest, np.arange(NUM_BANDS)] = np.maximum(bank[nearest, np.arange(NUM_BANDS)], 0.5)
-    return bank.astype(np.float32)
+    return np.asarray(bank, np.float32)
 
 
 @cache

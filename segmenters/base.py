@@ -21,7 +21,7 @@ SOUND = "Sound"  # the label of any other, where the detector cannot know
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A moment where the sound changes its character without falling silent."""
+    """A moment where the sound changes its character; it may lie in a silence, between two sounds that differ."""
 
     at_ms: int
     strength: float  # 0..1

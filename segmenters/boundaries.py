@@ -6,6 +6,7 @@ passing a silence uncut, holding silence, and being short. One pass of dynamic p
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -99,4 +100,4 @@ def _capped(start_ms: int, end_ms: int, silent: bool, max_ms: int) -> list[Piece
     """One piece, or several even ones where it is a silence longer than the cap."""
     parts = -(-(end_ms - start_ms) // max_ms)
     cuts = [start_ms + (end_ms - start_ms) * i // parts for i in range(parts + 1)]
-    return [Piece(start_ms=a, end_ms=b, silent=silent) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [Piece(start_ms=a, end_ms=b, silent=silent) for a, b in pairwise(cuts)]

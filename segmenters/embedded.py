@@ -1,6 +1,6 @@
 """The detector that works anywhere: Silero VAD for voices, band energies for everything else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from segmenters.gaps import gaps
 from segmenters.vad import WINDOW_MS, SileroVad, SpeechRules, at_16k, speech_spans
 
 TAIL_MS = 500  # breath, reverberation and room noise this near to a voice belong to it
+OVERHANG_MS = 200  # the voice detector lets go this late at most
 MOSTLY_SPEECH = 0.6  # what is speech to this share is a sound of its own only where it outlasts the speech
-OUTLASTS_MS = 500
+OUTLASTS_MS = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedDetectorConfig:
-    speech: SpeechRules = SpeechRules()
-    activity: ActivityRules = ActivityRules()
+    speech: SpeechRules = field(default_factory=SpeechRules)
+    activity: ActivityRules = field(default_factory=ActivityRules)
 
     def build(self) -> "EmbeddedDetector":
         return EmbeddedDetector(self)
@@ -32,7 +33,7 @@ class EmbeddedDetector:
 
     def __init__(self, config: EmbeddedDetectorConfig | None = None) -> None:
         self._config = config or EmbeddedDetectorConfig()
-        self._vad = SileroVad()
+        self._vad = SileroVad(self._config.speech)
         self.model = f"{self._vad.model}+band-activity@1"
 
     def hear(self, waveform: Waveform) -> Hearing:
@@ -50,8 +51,7 @@ class EmbeddedDetector:
         events += [_event(SOUND, part, certainty, FRAME_MS, whole) for part in _sounds(heard, speech)]
         changes = tuple(
             Change(at_ms=whole.start_ms + frame * FRAME_MS, strength=strength)
-            for frame, strength in timbre_changes(bands_db, self._config.activity)
-            if flags[frame]
+            for frame, strength in timbre_changes(bands_db, flags, self._config.activity)
         )
         in_order = sorted(events, key=lambda event: (event.start_ms, event.end_ms, event.label))
         return Hearing(span=whole, events=tuple(in_order), changes=changes, level_db=level_db)
@@ -67,14 +67,14 @@ def _frames(first: int, last: int, whole: Span) -> Span | None:
 
 def _with_tails(voices: list[Span], heard: list[Span]) -> list[Span]:
     """The voices, each with what is heard right beside it; so a pause with room noise does not part them."""
-    near = [Span.of(max(0, voice.start_ms - TAIL_MS), voice.end_ms + TAIL_MS) for voice in voices]
-    tails = [
-        tail
-        for beside, voice in zip(near, voices, strict=True)
-        for stretch in heard
-        if stretch.overlap_ms(voice) and (tail := stretch.clipped(beside))
-    ]
-    return union([*voices, *tails])
+    parts: list[Span] = []
+    for voice in voices:
+        beside = Span.of(max(0, voice.start_ms - TAIL_MS), voice.end_ms + TAIL_MS)
+        tails = [tail for stretch in heard if stretch.overlap_ms(voice) and (tail := stretch.clipped(beside))]
+        last_heard_ms = max((tail.end_ms for tail in tails), default=voice.end_ms)
+        end_ms = min(voice.end_ms, max(last_heard_ms, voice.end_ms - OVERHANG_MS, voice.start_ms + 1))
+        parts += [Span.of(voice.start_ms, end_ms), *tails]
+    return union(parts)
 
 
 def _sounds(heard: list[Span], speech: list[Span]) -> list[Span]:

@@ -19,14 +19,14 @@ class CutRules:
 
     min_ms: int = 1_000  # shorter pieces carry no scene; they are made only where there is no other way
     max_ms: int = 30_000  # what one annotator call can hear; never exceeded
-    margin_ms: int = 200  # of silence that an event keeps on each side, where there is so much
-    pause_ms: int = 800  # a shorter pause does not part speech
+    margin_ms: int = 350  # of silence that an event keeps on each side, where there is so much
+    pause_ms: int = 800  # a shorter one does not part what goes on after it
     longest_event_ms: int = 60_000  # a longer sound is a bed that others lie on; its ends are no place to cut
-    cut_cost: float = 0.05  # of any cut, so that there are no more than it takes
+    cut_cost: float = 0.03  # of any cut, so that there are no more than it takes
     short_cost: float = 0.5  # of a piece of no length; less the nearer it comes to min_ms
     silence_cost: float = 0.2  # of each second of silence that a piece holds
     passed_cost: float = 0.25  # of a silence of a second or more that a piece goes over
-    pause_cost: float = 0.1  # the same, where speech goes on after it
+    pause_cost: float = 0.1  # the same, where the same sound goes on after it
 
     def __post_init__(self) -> None:
         if self.min_ms < 1 or self.max_ms < 2 * self.min_ms:
@@ -53,7 +53,9 @@ class Mark:
 
 
 HAIR_MS = 50  # a shorter gap between two events is none
-NEAR_COST = 0.1  # of a cut right at the edge of a sound, where it may shave it
+OTHER_SOUND = 0.6  # a change this strong at a silence says that another sound follows
+NEAR_MS = 200  # how far from the silence such a change may be placed
+MARGIN_WORTH = 1.5  # what a second of margin left off costs, in seconds of silence held
 BED_COST = 0.3  # of a cut between events while a bed goes on
 LOUD_COST, QUIET_COST = 1.0, 0.6  # of a cut through a sound, at its loudest and at its quietest
 CHANGE_HELP = 0.4  # how much of that a change of timbre, or an edge of an event, takes off
@@ -68,7 +70,7 @@ def marks_of(hearing: Hearing, rules: CutRules) -> list[Mark]:
     """
     whole = hearing.span
     figures = [e for e in hearing.events if e.label == SPEECH or e.duration_ms <= rules.longest_event_ms]
-    sounding, regions = _sounding(hearing.events, whole, rules), _sounding(figures, whole, rules)
+    sounding, regions = _sounding(hearing.events, hearing, rules), _sounding(figures, hearing, rules)
     marks: list[Mark] = []
     for gap in gaps(regions, whole):
         marks += [_silence(part, hearing, rules) for part in gaps(sounding, gap)]
@@ -85,21 +87,29 @@ def silences_of(hearing: Hearing) -> list[Span]:
     return gaps(hearing.events, hearing.span)
 
 
-def _sounding(events: Sequence[Event], whole: Span, rules: CutRules) -> list[Span]:
-    """What the events cover; a short pause does not part speech, nor a hair's breadth anything."""
-    speech = [event for event in events if event.label == SPEECH]
-    return joined([*events, *joined(speech, whole, rules.pause_ms)], whole, HAIR_MS)
+def _sounding(events: Sequence[Event], hearing: Hearing, rules: CutRules) -> list[Span]:
+    """What the events cover; a short pause does not part what is the same sound before and after it."""
+    apart = joined(events, hearing.span)
+    pauses = [
+        gap
+        for gap in gaps(apart, hearing.span)
+        if hearing.span.start_ms < gap.start_ms
+        and gap.end_ms < hearing.span.end_ms
+        and (gap.duration_ms <= HAIR_MS or (gap.duration_ms <= rules.pause_ms and _is_pause(gap, hearing)))
+    ]
+    return joined([*apart, *pauses], hearing.span)
 
 
 def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
     """Points at several distances from the sounds on both sides; the ends of the recording are no sounds."""
     sound_before, sound_after = gap.start_ms > hearing.span.start_ms, gap.end_ms < hearing.span.end_ms
+    margin_ms = min(rules.margin_ms, gap.duration_ms // 3)
     cost_at: dict[int, float] = {}
-    for at_ms in _points_beside_sound(gap, sound_before, sound_after, rules.margin_ms):
-        before = at_ms - gap.start_ms if sound_before else rules.margin_ms
-        after = gap.end_ms - at_ms if sound_after else rules.margin_ms
-        near = min(before, after, rules.margin_ms)
-        cost_at[at_ms] = NEAR_COST * (1 - near / rules.margin_ms) if rules.margin_ms else 0.0
+    for at_ms in _points_beside_sound(gap, sound_before, sound_after, margin_ms):
+        before = at_ms - gap.start_ms if sound_before else margin_ms
+        after = gap.end_ms - at_ms if sound_after else margin_ms
+        missing_ms = margin_ms - min(before, after, margin_ms)
+        cost_at[at_ms] = MARGIN_WORTH * rules.silence_cost * missing_ms / 1000
     passed = rules.pause_cost if _is_pause(gap, hearing) else rules.passed_cost
     return Mark(
         points=tuple(sorted(cost_at.items())), silent=True, passed_cost=passed * min(1.0, gap.duration_ms / 1000)
@@ -107,19 +117,20 @@ def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
 
 
 def _points_beside_sound(gap: Span, sound_before: bool, sound_after: bool, margin_ms: int) -> set[int]:
-    middle = (gap.start_ms + gap.end_ms) // 2
-    points = {middle} if sound_before and sound_after else set()
+    points = {(gap.start_ms + gap.end_ms) // 2} if sound_before and sound_after else set()
     for distance in (0, margin_ms // 2, margin_ms, 2 * margin_ms):
-        reach = min(distance, gap.duration_ms // 2)
-        points |= {gap.start_ms + reach} if sound_before else set()
-        points |= {gap.end_ms - reach} if sound_after else set()
-    return points | ({gap.start_ms} if not sound_before else set()) | ({gap.end_ms} if not sound_after else set())
+        reach = min(distance, gap.duration_ms)
+        points |= {gap.start_ms + reach} if sound_before else {gap.start_ms}
+        points |= {gap.end_ms - reach} if sound_after else {gap.end_ms}
+    return points
 
 
 def _is_pause(gap: Span, hearing: Hearing) -> bool:
-    """Whether speech ends where the gap begins and goes on where it ends."""
-    around = [e for e in hearing.events if e.start_ms <= gap.end_ms + HAIR_MS and e.end_ms >= gap.start_ms - HAIR_MS]
-    return len(around) == 2 and all(event.label == SPEECH for event in around)
+    """Whether the sound goes on after the gap much as it was before."""
+    return not any(
+        change.strength >= OTHER_SOUND and gap.start_ms - NEAR_MS <= change.at_ms <= gap.end_ms + NEAR_MS
+        for change in hearing.changes
+    )
 
 
 def _bed(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:

@@ -23,19 +23,21 @@ WINDOW_SAMPLES = 512
 WINDOW_MS = 1000 * WINDOW_SAMPLES // RATE_HZ
 CONTEXT_SAMPLES = 64
 STATE_SHAPE = (1, 1, 128)
+RUN_UP_WINDOWS = 32  # about a second: what the network hears before its answer counts
 BLOCK_WINDOWS = 512  # about 16 s of sound in one call of the network
 WEIGHTS = "silero_vad_16k_sequence.onnx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechRules:
-    """When a run of probabilities counts as speech. The defaults are those the package publishes."""
+    """When a run of probabilities counts as speech. The defaults are the published ones, but for the memory."""
 
     threshold: float = 0.5  # speech begins at or above it
     neg_threshold: float = 0.35  # and lasts until it falls below this
     min_speech_ms: int = 250
     min_silence_ms: int = 100  # a shorter pause does not end speech
     pad_ms: int = 30  # added at both ends
+    memory_ms: int = 8_000  # the network begins anew this often; the package never does
 
     def __post_init__(self) -> None:
         if not 0.0 < self.neg_threshold <= self.threshold < 1.0:
@@ -44,15 +46,12 @@ class SpeechRules:
                 "0..1, or speech would end before it began"
             )
         if min(self.min_speech_ms, self.min_silence_ms, self.pad_ms) < 0:
-            raise ConfigError("min_speech_ms, min_silence_ms and pad_ms must not be negative")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SileroVadConfig:
-    rules: SpeechRules = SpeechRules()
-
-    def build(self) -> "SileroVad":
-        return SileroVad(self.rules)
+            raise ConfigError(
+                f"min_speech_ms={self.min_speech_ms}, min_silence_ms={self.min_silence_ms} and pad_ms={self.pad_ms} "
+                "must not be negative"
+            )
+        if self.memory_ms < 1_000:
+            raise ConfigError(f"memory_ms={self.memory_ms} must be at least 1000, or no word would be heard whole")
 
 
 class SileroVad:
@@ -72,21 +71,25 @@ class SileroVad:
 
     def probabilities(self, samples_16k: np.ndarray) -> np.ndarray:
         """How likely speech is in each window of 32 ms: float32, shape (windows,); the last may be part empty."""
-        hidden, cell = np.zeros(STATE_SHAPE, np.float32), np.zeros(STATE_SHAPE, np.float32)
+        num_windows = -(-len(samples_16k) // WINDOW_SAMPLES)
+        memory = self.rules.memory_ms // WINDOW_MS
         heard = [np.zeros(0, np.float32)]
-        for windows in _blocks(samples_16k):
+        for first in range(0, num_windows, memory):
+            run_up = min(first, RUN_UP_WINDOWS)
+            here = samples_16k[(first - run_up) * WINDOW_SAMPLES : (first + memory) * WINDOW_SAMPLES]
+            heard.append(self._from_rest(here)[run_up:])
+        return np.concatenate(heard)
+
+    def _from_rest(self, samples: np.ndarray) -> np.ndarray:
+        """The probabilities that the network gives when it begins with these samples."""
+        hidden, cell = np.zeros(STATE_SHAPE, np.float32), np.zeros(STATE_SHAPE, np.float32)
+        heard = []
+        for windows in _blocks(samples):
             speech, hidden, cell = self._session.run(
                 ["speech_probs", "hn", "cn"], {"input": windows, "h": hidden, "c": cell}
             )
             heard.append(speech.reshape(-1))
         return np.concatenate(heard)
-
-    def speech(self, waveform: Waveform) -> tuple[list[Span], np.ndarray]:
-        """Spans of speech in times of the recording, and the probabilities they rest on."""
-        probabilities = self.probabilities(at_16k(waveform))
-        spans = speech_spans(probabilities, waveform.duration_ms, self.rules)
-        start = waveform.start_ms
-        return [Span.of(start + span.start_ms, start + span.end_ms) for span in spans], probabilities
 
 
 def at_16k(waveform: Waveform) -> np.ndarray:

@@ -24,7 +24,15 @@ def planned(duration_ms: int, name: str = "a", **changes: object) -> PlanRow:
     fields = {
         **{"uri": f"/x/{name}.wav", "source_id": name, "etag": "e", "num_bytes": 1, "duration_ms": duration_ms},
         **{"codec": None, "rate_hz": None, "channels": None, "start_ms": 0, "end_ms": duration_ms},
-        **{"lot": 0, "num_lots": 1, "seam_before": False, "seam_after": False, "error": None, "sequence": 0},
+        **{
+            "lot": 0,
+            "num_lots": 1,
+            "seam_before": False,
+            "seam_after": False,
+            "alone": False,
+            "error": None,
+            "sequence": 0,
+        },
     }
     return PlanRow(**(fields | changes))
 
@@ -49,6 +57,12 @@ def test_lots_tile_every_recording(durations_ms):
             assert left.seam_after
             assert right.seam_before
     assert all(sum(p.end_ms - p.start_ms for p in lot.items) <= 1.5 * LOT_MS + 1 for lot in lots)
+
+
+def test_what_was_abandoned_with_its_lot_is_retried_alone():
+    rows = [planned(100, "a"), planned(100, "b", alone=True), planned(100, "c"), planned(100, "d")]
+    lots = plan_of(rows, config="c", lot_ms=LOT_MS, sequence=0).lots()
+    assert [[piece.source.id for piece in lot.items] for lot in lots] == [["a"], ["b"], ["c", "d"]]
 
 
 def test_the_same_recordings_and_config_give_the_same_plan():

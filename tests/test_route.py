@@ -19,7 +19,17 @@ from pipeline.shards import Imprint, write_shard
 from pipeline.steps import Decode, run_local
 from schemas.errors import ConfigError, InputError, SchemaError
 from schemas.record import Annotation, Clip
-from schemas.shard import Receipt, Status, from_members, read_index, read_receipt, read_sample, read_tar, shards_in
+from schemas.shard import (
+    IndexRow,
+    Receipt,
+    Status,
+    from_members,
+    read_index,
+    read_receipt,
+    read_sample,
+    read_tar,
+    shards_in,
+)
 from schemas.store import Store, store_at
 from tests.make import (
     RATE_HZ,
@@ -219,12 +229,17 @@ def test_a_clip_that_trips_a_branch_is_a_failure_of_its_own_and_can_be_retried(r
     plan_retry(store, config, standing(store))
     list(run_local(route(config, store.root), unfinished(store, standing(store).plans)))
     assert [row.step for row in standing(store).failures] == ["decode"]
-    whole = annotated(recordings, tmp_path / "whole", config)
-    samples = [row for row in rows_of(store) if row.status is Status.SAMPLE]
-    assert kept < {row.key for row in samples}
-    assert sum(r.end_ms - r.start_ms for r in samples) == sum(
-        r.end_ms - r.start_ms for r in rows_of(whole) if r.status is Status.SAMPLE
-    )
+    later = {row.key for row in rows_of(store) if row.status is not Status.FAILURE}
+    assert kept < later
+    for failure in tripped:  # every failed stretch is accounted for again, once
+        spans = sorted((r.start_ms, r.end_ms) for r in rows_of(store) if r.key in later and within(failure, r))
+        assert (spans[0][0], spans[-1][1]) == (failure.start_ms, failure.end_ms)
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
+
+
+def within(failure: IndexRow, row: IndexRow) -> bool:
+    inside = failure.start_ms <= row.start_ms and row.end_ms <= failure.end_ms
+    return row.source_id == failure.source_id and inside
 
 
 def test_a_recording_that_changed_since_it_was_planned_is_a_failure(recordings, tmp_path):
