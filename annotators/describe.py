@@ -48,14 +48,22 @@ RULES = (
         score=lambda m: m.onsets.regularity,
     ),
     Rule(
+        kind="repeated",
+        fits=lambda m: (
+            m.onsets.count >= 2 and m.level.lasts_ms > SHORT_MS and m.level.active_ms <= m.level.lasts_ms / 2
+        ),
+        words=lambda m: f"{m.onsets.count} short {'tones' if _tonal(m) else 'bursts'} at uneven intervals",
+        score=lambda m: 1 - m.level.active_ms / m.level.lasts_ms,
+    ),
+    Rule(
         kind="click",
-        fits=lambda m: m.level.active_ms <= CLICK_MS and m.level.rise_ms <= SUDDEN_MS and not _tonal(m),
+        fits=lambda m: m.level.lasts_ms <= CLICK_MS and m.level.rise_ms <= SUDDEN_MS and not _tonal(m),
         words=lambda m: f"a {_colour(m, 'low ', 'high ')}click",
         score=lambda m: 1 - m.spectrum.tonality,
     ),
     Rule(
         kind="burst",
-        fits=lambda m: m.level.active_ms <= SHORT_MS and m.level.rise_ms <= SUDDEN_MS and not _tonal(m),
+        fits=lambda m: m.level.lasts_ms <= SHORT_MS and m.level.rise_ms <= SUDDEN_MS and not _tonal(m),
         words=lambda m: f"a short {_colour(m, 'low', 'high', 'broadband')} burst",
         score=lambda m: 1 - m.spectrum.tonality,
     ),
@@ -125,7 +133,7 @@ def _one_pitch(heard: Measured) -> bool:
 
 
 def _steady(heard: Measured) -> bool:
-    return heard.level.spread_db <= STEADY_DB and heard.level.active_ms > SHORT_MS
+    return heard.level.spread_db <= STEADY_DB and heard.level.lasts_ms > SHORT_MS
 
 
 def _pitch_hz(heard: Measured) -> int:
@@ -144,11 +152,11 @@ def _colour(heard: Measured, low: str, high: str, neither: str = "") -> str:
 
 
 def _manner(heard: Measured) -> str:
-    return "short " if heard.level.active_ms <= SHORT_MS else "steady " if _steady(heard) and not _trend(heard) else ""
+    return "short " if heard.level.lasts_ms <= SHORT_MS else "steady " if _steady(heard) and not _trend(heard) else ""
 
 
 def _trend(heard: Measured) -> str:
     change_db = heard.level.slope_db_s * heard.level.active_ms / 1000
-    if heard.level.active_ms <= SHORT_MS or abs(change_db) < max(TREND_DB, 2 * heard.level.spread_db):
+    if heard.level.lasts_ms <= SHORT_MS or abs(change_db) < max(TREND_DB, 2 * heard.level.spread_db):
         return ""
     return " that grows louder" if change_db > 0 else " that dies away"

@@ -11,7 +11,7 @@ import numpy as np
 
 from annotators.describe import Described, describe
 from annotators.frames import levels_db
-from annotators.timbre import LEVEL_MS, measured
+from annotators.timbre import LEVEL_MS, Measured, measured
 from schemas.audio import Waveform
 from schemas.record import Annotation, Branch, Clip, Event, Fact, Outcome, SoundAnnotation
 from schemas.span import Span, covered_ms, union
@@ -58,15 +58,23 @@ class SoundAnnotator:
         if span is None:
             return None
         speech = [e for e in clip.segment.events if e.label == "Speech"]
-        whole = describe(measured(clip.waveform.cut(span)))
+        heard = measured(clip.waveform.cut(span))
+        whole = describe(heard)
         if whole.kind in SHORT_KINDS and height_db(clip.waveform, span, config.bang_floor_db) >= config.bang_db:
             text = f"a loud {whole.text.removeprefix('a ')}"
-            return fact(span, replace(whole, kind="bang", text=text), event.score)
+            return fact(active(span, heard), replace(whole, kind="bang", text=text), event.score)
         alone = longest_outside(span, speech)
         covered = covered_ms(speech, span) / span.duration_ms
         if covered > config.max_covered or alone is None:
             return None
-        return fact(alone, whole if alone == span else describe(measured(clip.waveform.cut(alone))), event.score)
+        heard = measured(clip.waveform.cut(alone))
+        return fact(active(alone, heard), describe(heard), event.score)
+
+
+def active(span: Span, heard: Measured) -> Span:
+    """The part of the span in which the sound is anywhere near its peak."""
+    start_ms = span.start_ms + heard.level.first_ms
+    return Span.of(start_ms, start_ms + heard.level.lasts_ms).clipped(span) or span
 
 
 def inside(clip: Clip, event: Event) -> Span | None:

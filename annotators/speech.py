@@ -92,7 +92,7 @@ class SpeechAnnotator:
             outcome=Outcome.OK,
             model=self.model,
             reason=doubt,
-            text="\n".join(bracketed(sentence, clip.segment.start_ms) for sentence in told),
+            text="".join(bracketed(sentence, clip.segment.start_ms) for sentence in told),
             facts=tuple(sorted(facts, key=lambda fact: (fact.start_ms, fact.end_ms, fact.kind))),
             turns=tuple(Turn(speaker=UNKNOWN_SPEAKER, start_ms=s.start_ms, end_ms=s.end_ms) for s in stretches),
             words=tuple(word for sentence in told for word in sentence.words),

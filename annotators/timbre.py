@@ -21,6 +21,8 @@ class Level:
     rms_db: float  # relative to full scale
     peak_db: float  # of the loudest few milliseconds
     active_ms: int  # time within 20 dB of the peak
+    first_ms: int  # from the start of the waveform to the first of it
+    lasts_ms: int  # from the first of it to the last
     rise_ms: int  # from 20 dB below the peak to the peak
     spread_db: float  # standard deviation while active
     slope_db_s: float  # of a line through the active part
@@ -90,6 +92,8 @@ def _level(level_db: np.ndarray, of_all_db: float) -> Level:
         rms_db=of_all_db,
         peak_db=round(peak_db, 1),
         active_ms=len(active) * LEVEL_MS,
+        first_ms=int(active[0]) * LEVEL_MS,
+        lasts_ms=int(active[-1] - active[0] + 1) * LEVEL_MS,
         rise_ms=(peak_index - int(before[-1]) if len(before) else peak_index) * LEVEL_MS,
         spread_db=round(float(np.std(shown_db)), 1),
         slope_db_s=round(float(slope_db_s), 1),

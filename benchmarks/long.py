@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks.processes import family, memory_kib, title
 from jobs.demo import RATE_HZ, at_db, clap, music, noise, silence, siren, voice
 from pipeline.annotate import standing
 from schemas.shard import Status, read_index
@@ -78,8 +79,8 @@ def run(folder: Path, recipe: str) -> dict[str, int]:
     def watch() -> None:
         while not done.wait(0.5):
             for pid in family(process.pid):
-                name, kib = memory(pid)
-                peaks[name] = max(peaks.get(name, 0), kib)
+                name = title(pid).split(" ")[0].rpartition("/")[2] or "ended"
+                peaks[name] = max(peaks.get(name, 0), memory_kib(pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -87,32 +88,6 @@ def run(folder: Path, recipe: str) -> dict[str, int]:
     done.set()
     watcher.join()
     return peaks
-
-
-def family(pid: int) -> list[int]:
-    found = [pid]
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue
-            if parent == pid:
-                found += family(int(entry.name))
-    return found
-
-
-def memory(pid: int) -> tuple[str, int]:
-    """Name, and resident memory without what is shared through the object store."""
-    try:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-        fields = dict(
-            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
-        )
-    except OSError:
-        return "gone", 0
-    total = int(fields.get("VmRSS", "0 kB").split()[0]) - int(fields.get("RssShmem", "0 kB").split()[0])
-    return Path(title.split(" ")[0]).name or "?", total
 
 
 def print_seams(store: Store, sounds_ms: list[tuple[int, int]]) -> None:

@@ -122,7 +122,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechAnnotation(Annotation):
-    """`text` is the transcript by sentence, `[0.00]hello there[1.20]`, seconds from the segment's start."""
+    """`text` is the transcript by sentence, `[0.00]hello there[1.20][1.90]how are you[2.75]`, in seconds."""
 
     language: str | None = None  # ISO 639-1
     turns: tuple[Turn, ...] = ()

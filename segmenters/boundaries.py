@@ -17,6 +17,9 @@ from segmenters.marks import CutRules, Mark, marks_of, silences_of
 __all__ = ["CutRules", "Piece", "decide"]
 
 
+EVEN_COST = 0.02  # of a piece as long as the cap: what is equal otherwise is cut evenly
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece(Span):
     """A stretch between two cuts."""
@@ -71,7 +74,8 @@ class _Way:
         short = np.maximum(0.0, 1 - durations_ms / self.rules.min_ms) * self.rules.short_cost
         held = self.held[point] - self.held[first:point]
         passed = self.passed[self.mark_index[point]] - self.passed[self.mark_index[first:point] + 1]
-        costs: np.ndarray = short + held + np.maximum(passed, 0.0)
+        even = EVEN_COST * (durations_ms / self.rules.max_ms) ** 2
+        costs: np.ndarray = short + held + np.maximum(passed, 0.0) + even
         return costs
 
     def _pieces(self, came_from: np.ndarray) -> list[tuple[int, int, bool]]:

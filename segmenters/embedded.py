@@ -39,7 +39,7 @@ class EmbeddedDetector:
     def hear(self, waveform: Waveform) -> Hearing:
         """Events and changes; of sound shorter than a millisecond, a hearing of one silent millisecond."""
         whole = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1))
-        samples = at_16k(waveform)
+        samples = _centred(at_16k(waveform))
         level_db, bands_db = levels_db(samples), band_levels_db(samples)
         stands_out = stands_out_db(bands_db, level_db, self._config.activity)
         flags = active(stands_out, self._config.activity)
@@ -59,6 +59,12 @@ class EmbeddedDetector:
     def _voices(self, probabilities: np.ndarray, whole: Span) -> list[Span]:
         found = speech_spans(probabilities, whole.duration_ms, self._config.speech)
         return [Span.of(whole.start_ms + voice.start_ms, whole.start_ms + voice.end_ms) for voice in found]
+
+
+def _centred(samples: np.ndarray) -> np.ndarray:
+    """Without the constant offset that some recorders add: it is no sound."""
+    offset = np.float32(samples.mean(dtype=np.float64)) if len(samples) else np.float32(0)
+    return samples - offset
 
 
 def _frames(first: int, last: int, whole: Span) -> Span | None:

@@ -59,6 +59,7 @@ MARGIN_WORTH = 1.5  # what a second of margin left off costs, in seconds of sile
 BED_COST = 0.3  # of a cut between events while a bed goes on
 LOUD_COST, QUIET_COST = 1.0, 0.6  # of a cut through a sound, at its loudest and at its quietest
 CHANGE_HELP = 0.4  # how much of that a change of timbre, or an edge of an event, takes off
+QUIET_DB = 25.0  # below the loud moments of a stretch, a moment is as quiet as it need be
 QUIET_MS = 200  # over which quiet is measured
 CHOICES = 30  # quiet points that a stretch as long as the cap offers
 
@@ -150,12 +151,7 @@ def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRule
     for edge in (t for event in figures for t in (event.start_ms, event.end_ms)):
         if region.start_ms < edge < region.end_ms:
             points[edge] = LOUD_COST - CHANGE_HELP
-    return [Mark(points=((at_ms, cost * _depth(at_ms, region)),)) for at_ms, cost in points.items()]
-
-
-def _depth(at_ms: int, region: Span) -> float:
-    """How deep inside, 0..1: a second from the edge is as deep as it gets."""
-    return min(1_000, at_ms - region.start_ms, region.end_ms - at_ms) / 1_000
+    return [Mark(points=((at_ms, cost),)) for at_ms, cost in points.items()]
 
 
 def _quiet_points(stretch: Span, hearing: Hearing, rules: CutRules) -> list[tuple[int, float]]:
@@ -167,12 +163,12 @@ def _quiet_points(stretch: Span, hearing: Hearing, rules: CutRules) -> list[tupl
     here = level_db[first:last]
     if not len(here):
         return []
-    low, high = np.percentile(here, [5, 95])
+    loud_db = np.percentile(here, 95)
     window = max(1, rules.max_ms // CHOICES // FRAME_MS)
     points = []
     for start in range(0, len(here), window):
         quietest = start + int(np.argmin(here[start : start + window]))
-        share = float(np.clip((here[quietest] - low) / max(high - low, 1.0), 0, 1))
+        share = float(np.clip(1 - (loud_db - here[quietest]) / QUIET_DB, 0, 1))
         at_ms = hearing.span.start_ms + (first + quietest) * FRAME_MS + FRAME_MS // 2
         if stretch.start_ms < at_ms < stretch.end_ms:
             points.append((at_ms, QUIET_COST + (LOUD_COST - QUIET_COST) * share))

@@ -7,6 +7,7 @@ from segmenters.base import FRAME_MS, Hearing
 from segmenters.gaps import gaps
 from segmenters.marks import quietness_db
 
+SHORTEST_MS = 100  # a shorter silence is none
 LONG_ENOUGH_MS = 1_000  # a longer silence is no better to split in
 LENGTH_STEP_MS = 200  # silences whose lengths differ by less are equals
 LOUDNESS_STEP_DB = 6.0  # and so are those whose levels do
@@ -21,7 +22,7 @@ def seam(hearing: Hearing, nominal_ms: int) -> int:
     The window is at least two milliseconds long. Best is a long silence, then a quiet moment, then a change.
     """
     window = hearing.span
-    silences = gaps(hearing.events, window)
+    silences = [gap for gap in gaps(hearing.events, window) if gap.duration_ms >= SHORTEST_MS]
     if silences:
         best = min(silences, key=lambda gap: _harm(gap, hearing, nominal_ms))
         at_ms = _inside(best, nominal_ms)

@@ -54,7 +54,8 @@ def test_short_sounds_in_a_row_are_told_once():
     times = [500, 1_000, 1_500, 2_000]
     row = np.concatenate([np.r_[CRACK, quiet(250)]] * len(times))
     (fact,) = said_of(row, *(event(t, t + 200) for t in times)).facts
-    assert (fact.start_ms, fact.end_ms, fact.text) == (500, 2_200, "4 short bursts, about 2.0 a second")
+    assert (fact.start_ms, fact.text) == (500, "4 short bursts, about 2.0 a second")
+    assert 2_000 < fact.end_ms <= 2_200  # where the last one has died away
 
 
 def test_a_sound_under_speech_is_left_out_unless_it_stands_out():
