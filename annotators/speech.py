@@ -21,7 +21,6 @@ UNKNOWN_SPEAKER = "S00"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechConfig:
     words: WordsConfig = field(default_factory=WordsConfig)
-    min_profile: float = 0.01  # of profile.speech; half a second in a segment of the longest kind passes
     min_speech_ms: int = 300  # a shorter stretch is a breath or a mistake of the detector
     bridge_ms: int = 500  # stretches this close are heard in one breath
     pad_ms: int = 150  # of sound before and after, so that no first or last consonant is cut off
@@ -65,8 +64,8 @@ class SpeechAnnotator:
         config, segment = self._config, clip.segment
         stretches = stretches_of_speech(segment, config.bridge_ms)
         spoken_ms = sum(stretch.duration_ms for stretch in stretches)
-        if segment.profile.speech < config.min_profile or spoken_ms < config.min_speech_ms:
-            reason = f"{spoken_ms / 1000:.2f} s of speech, profile {segment.profile.speech:.2f}: too little to describe"
+        if spoken_ms < config.min_speech_ms:
+            reason = f"{spoken_ms / 1000:.2f} s of speech: too little to describe"
             return SpeechAnnotation(outcome=Outcome.SKIPPED, model=self.model, reason=reason)
         return self._told(clip, stretches, self._words(clip.waveform, stretches, segment))
 

@@ -109,6 +109,8 @@ def status(
     read_run(store)
     now = standing(store)
     damaged = _verify(store, now.receipts) if verify else []
+    for note in (note for receipt in now.receipts for note in receipt.notes):
+        show.console.print(f"noted: {show.safe(note)}", markup=False)
     _print_failures(now)
     for sentence in damaged:
         show.console.print(sentence, markup=False)

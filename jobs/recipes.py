@@ -14,7 +14,7 @@ from pipeline.route import AnnotateConfig
 from schemas.errors import ConfigError
 from segmenters.boundaries import CutRules
 from segmenters.embedded import EmbeddedDetectorConfig
-from segmenters.profile import RuleProfilerConfig
+from segmenters.profile import Routing, RuleProfilerConfig
 
 
 def embedded() -> AnnotateConfig:
@@ -25,6 +25,7 @@ def embedded() -> AnnotateConfig:
         seam_detector=EmbeddedDetectorConfig(),
         rules=CutRules(),
         profiler=RuleProfilerConfig(),
+        routing=Routing(),
         speech=SpeechConfig(),
         sound=SoundConfig(),
         music=MusicConfig(),

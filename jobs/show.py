@@ -111,8 +111,8 @@ def step_table(reports: Sequence[StepReport]) -> Table:
 def failure_lines(failures: Sequence[IndexRow], limit: int = 20) -> Iterator[str]:
     """Each failure where it happened, and why; the first so many of them."""
     for row in failures[:limit]:
-        yield _safe(f"FAILED at {row.step}: {row.uri}  {_seconds(row)}")
-        yield _safe(f"    {row.reason}")
+        yield safe(f"FAILED at {row.step}: {row.uri}  {_seconds(row)}")
+        yield safe(f"    {row.reason}")
     if len(failures) > limit:
         yield f"... and {len(failures) - limit:,} more: `earmark inspect OUTPUT --json` has them all"
 
@@ -120,7 +120,7 @@ def failure_lines(failures: Sequence[IndexRow], limit: int = 20) -> Iterator[str
 def index_line(row: IndexRow) -> str:
     """A row that is no sample, in one line."""
     what = "silence" if row.status is Status.SILENCE else f"FAILED at {row.step}: {row.reason}"
-    return _safe(f"{row.key}  {_seconds(row)}  {what}")
+    return safe(f"{row.key}  {_seconds(row)}  {what}")
 
 
 def record_text(record: Record) -> str:
@@ -144,7 +144,7 @@ def record_text(record: Record) -> str:
     lines += [f"    left out: {rejected.text}  ({rejected.reason})" for rejected in record.caption.rejected]
     if not record.caption.claims:
         lines.append("    (nothing is claimed)")
-    return "\n".join(_safe(line) for line in lines)
+    return "\n".join(safe(line) for line in lines)
 
 
 def _profile(record: Record) -> Iterator[tuple[str, float]]:
@@ -156,6 +156,6 @@ def _seconds(row: IndexRow) -> str:
     return f"{row.start_ms / 1000:.2f}-{row.end_ms / 1000:.2f} s"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Names and transcripts may hold anything: control characters must not reach a terminal."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -33,6 +33,7 @@ class Recording:
 
     source: Source
     waveform: Waveform
+    note: str | None = None  # what had to be put up with to read it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class Lot(Generic[T]):
     silences: tuple[Segment, ...] = ()
     failures: tuple[Failure, ...] = ()
     audio_ms: int = 0  # decoded
+    notes: tuple[str, ...] = ()  # what had to be put up with: damaged packets, samples that are no numbers
     models: tuple[str, ...] = ()  # that every record of the lot owes something to
     attempts: int = 1
     steps: tuple[StepSeconds, ...] = ()
@@ -78,6 +80,7 @@ class Lot(Generic[T]):
         *,
         silences: Iterable[Segment] = (),
         failures: Iterable[Failure] = (),
+        notes: Iterable[str] = (),
         models: Iterable[str] = (),
         audio_ms: int = 0,
     ) -> "Lot[U]":
@@ -89,6 +92,7 @@ class Lot(Generic[T]):
             silences=(*self.silences, *silences),
             failures=(*self.failures, *failures),
             audio_ms=self.audio_ms + audio_ms,
+            notes=(*self.notes, *notes),
             models=(*self.models, *models),
             attempts=self.attempts,
             steps=self.steps,

@@ -14,6 +14,7 @@ from schemas.errors import ConfigError
 from schemas.shard import VERSION
 from segmenters.base import Detector, Profiler
 from segmenters.boundaries import CutRules
+from segmenters.profile import Routing
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -38,6 +39,7 @@ class AnnotateConfig:
     music: Builds[Annotator]
     merger: Builds[Merger]
     rules: CutRules
+    routing: Routing
     rate_hz: int = 16_000  # working rate, and the rate of the shards
     lot_ms: int = 300_000  # sound in one shard, about; also what a killed worker has to do again
     seam_window_ms: int = 60_000  # where the quiet point between two lots of one recording is looked for
@@ -63,9 +65,9 @@ def route(config: AnnotateConfig, output: str) -> list[Step]:
     return [
         Step(name="decode", share=0.03, build=partial(Decode, seams, config.rate_hz, config.seam_window_ms)),
         Step(name="cut", share=0.05, build=partial(Cut, config.detector.build, config.rules, config.profiler.build)),
-        Step(name="speech", share=0.85, build=partial(Annotate, config.speech.build)),
-        Step(name="sound", share=0.02, build=partial(Annotate, config.sound.build)),
-        Step(name="music", share=0.03, build=partial(Annotate, config.music.build)),
+        Step(name="speech", share=0.85, build=partial(Annotate, config.speech.build, config.routing)),
+        Step(name="sound", share=0.02, build=partial(Annotate, config.sound.build, config.routing)),
+        Step(name="music", share=0.03, build=partial(Annotate, config.music.build, config.routing)),
         Step(name="merge", share=0.01, build=partial(Merge, config.merger.build)),
         Step(name="write", share=0.02, build=partial(Write, output, imprint)),
     ]

@@ -77,6 +77,7 @@ def write_shard(store: Store, lot: Lot[Clip], imprint: Imprint) -> Receipt:
         samples=len(samples),
         silences=sum(row.status is Status.SILENCE for row in rows),
         failures=sum(row.status is Status.FAILURE for row in rows),
+        notes=lot.notes,
         audio_ms=lot.audio_ms,
         sample_ms=sum(row.end_ms - row.start_ms for row in samples),
         tar_bytes=tar.num_bytes,

@@ -1,25 +1,27 @@
 """The workers of the route. Each takes a lot and hands it back one step further on; each is built ready.
 
-Lot[Piece] -> Decode -> Lot[Recording] -> Cut -> Lot[Clip] -> Annotate (x 3) -> Merge -> Write
+What each makes of a lot: Lot[Piece] -> Decode -> Lot[Recording] -> Cut -> Lot[Clip] -> Annotate (one for each
+branch) -> Lot[Clip] -> Merge -> Lot[Clip] -> Write -> Receipt.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, Protocol
-
-from segmenters.seams import seam
 
 from annotators.base import Annotator, Merger
 from annotators.quality import measure
-from pipeline.decode import decode
+from pipeline.decode import Decoded, decode
 from pipeline.lot import Failure, Lot, Piece, Recording, attempted, failed
 from schemas.errors import DecodeError
-from schemas.record import Annotation, Branch, Caption, Clip, Segment
+from schemas.record import Caption, Clip, Segment, skipped
 from schemas.span import Span
 from schemas.store import place
 from segmenters.base import Detector, Profiler
 from segmenters.boundaries import CutRules, decide
+from segmenters.profile import Routing, branches_for
+from segmenters.seams import seam
 
 ENDS_EARLY_MS = 1_000  # headers may be off by a little; more than this missing is a failure of its own
 BATCH_CLIPS = 32
@@ -73,36 +75,36 @@ class Decode:
         for piece in lot.items:
             heard, failure = attempted(self._read, piece, failed(piece, "decode"))
             if heard is not None:
-                recording, cut_short = heard
-                recordings.append(recording)
-                failures += [cut_short] if cut_short else []
+                recordings.append(heard[0])
+                failures += heard[1]
             failures += [failure] if failure else []
         audio_ms = sum(recording.waveform.duration_ms for recording in recordings)
-        return lot.then(recordings, failures=failures, audio_ms=audio_ms)
+        notes = [f"{r.source.uri}: {r.note}" for r in recordings if r.note]
+        return lot.then(recordings, failures=failures, notes=notes, audio_ms=audio_ms)
 
-    def _read(self, piece: Piece) -> tuple[Recording, Failure | None]:
+    def _read(self, piece: Piece) -> tuple[Recording, list[Failure]]:
+        """The sound, and a failure for whatever part of it the header promises and the file does not hold."""
         if piece.error is not None:
             raise DecodeError(piece.error)
         self._check_unchanged(piece)
         start_ms = self._seam(piece, piece.start_ms) if piece.seam_before else piece.start_ms
         end_ms = self._seam(piece, piece.end_ms) if piece.seam_after else piece.end_ms
         to_the_end = not piece.seam_after and piece.end_ms == piece.source.duration_ms
+        # a header that promises too little is not believed; one that lies grossly must not fill the memory
+        limit_ms = 2 * end_ms - start_ms + 60_000 if to_the_end else end_ms
         with _opened(piece) as file:
-            # a header that promises too little is not believed; one that lies grossly must not fill the memory
-            limit_ms = end_ms + max(60_000, (end_ms - start_ms)) if to_the_end else end_ms
             decoded = decode(file, self._rate_hz, start_ms, limit_ms)
-        recording = Recording(source=piece.source, waveform=decoded.waveform)
-        missing_ms = end_ms - decoded.waveform.end_ms
+        recording = Recording(source=piece.source, waveform=decoded.waveform, note=_note(decoded))
+        heard_to_ms = decoded.waveform.end_ms
+        blank = Failure(source=piece.source, start_ms=heard_to_ms, end_ms=end_ms, step="decode")
+        if to_the_end and heard_to_ms >= limit_ms:
+            reason = f"it goes on beyond {limit_ms / 1000:.0f} s where its header promises {end_ms / 1000:.0f} s"
+            return recording, [replace(blank, end_ms=heard_to_ms + 1, reason=reason)]
+        missing_ms = end_ms - heard_to_ms
         if missing_ms <= ENDS_EARLY_MS or (decoded.duration_is_guessed and not decoded.trouble):
-            return recording, None
-        reason = f"{missing_ms / 1000:.1f} s of sound are missing: it ends at {decoded.waveform.end_ms / 1000:.1f} s"
-        return recording, Failure(
-            source=piece.source,
-            start_ms=decoded.waveform.end_ms,
-            end_ms=end_ms,
-            step="decode",
-            reason=f"{reason} ({decoded.trouble})" if decoded.trouble else reason,
-        )
+            return recording, []
+        reason = f"{missing_ms / 1000:.1f} s of sound are missing: it ends at {heard_to_ms / 1000:.1f} s"
+        return recording, [replace(blank, reason=f"{reason} ({decoded.trouble})" if decoded.trouble else reason)]
 
     def _seam(self, piece: Piece, nominal_ms: int) -> int:
         """Both neighbours call this with the same stretch of the same bytes, and so agree."""
@@ -119,6 +121,12 @@ class Decode:
             raise DecodeError("it is gone since it was planned")
         if stored.etag != piece.source.etag:
             raise DecodeError("it has changed since it was planned; run again to plan what is there now")
+
+
+def _note(decoded: Decoded) -> str | None:
+    notes = [decoded.trouble] if decoded.trouble else []
+    notes += [f"{decoded.num_repaired} samples are not numbers and became zero"] if decoded.num_repaired else []
+    return "; ".join(notes) or None
 
 
 def _opened(piece: Piece) -> Any:
@@ -172,18 +180,25 @@ class Cut:
 
 
 class Annotate:
-    """Lets one branch speak about every clip, and holds it to its contract."""
+    """Lets one branch speak about the clips whose profile calls for it, and holds it to its contract."""
 
-    def __init__(self, annotator: Callable[[], Annotator]) -> None:
-        self._annotator = annotator()
+    def __init__(self, annotator: Callable[[], Annotator], routing: Routing) -> None:
+        self._annotator, self._routing = annotator(), routing
 
     def __call__(self, lot: Lot[Clip]) -> Lot[Clip]:
         return _clip_by_clip(lot, self._annotator.branch.value, self._annotate)
 
     def _annotate(self, clips: Sequence[Clip]) -> list[Clip]:
-        branch, said = self._annotator.branch, self._annotator.annotate(clips)
-        _check_count(self._annotator.model, len(said), len(clips))
-        return [_with_annotation(clip, branch, annotation) for clip, annotation in zip(clips, said, strict=True)]
+        branch, model = self._annotator.branch, self._annotator.model
+        called = [branch in branches_for(clip.segment.profile, self._routing) for clip in clips]
+        told = self._annotator.annotate(list(compress(clips, called)))
+        _check_count(model, len(told), sum(called))
+        nothing, told_in_order = skipped(branch, model, f"the profile shows too little {branch}"), iter(told)
+        said = [next(told_in_order) if is_called else nothing for is_called in called]
+        return [
+            replace(clip, branches=clip.branches.having(branch, annotation))
+            for clip, annotation in zip(clips, said, strict=True)
+        ]
 
 
 class Merge:
@@ -231,7 +246,3 @@ def _attempted_on(
 def _check_count(model: str, num_answers: int, num_clips: int) -> None:
     if num_answers != num_clips:
         raise RuntimeError(f"{model}: {num_answers} answers for {num_clips} clips")
-
-
-def _with_annotation(clip: Clip, branch: Branch, annotation: Annotation) -> Clip:
-    return replace(clip, branches=clip.branches.having(branch, annotation))

@@ -155,6 +155,16 @@ class MusicAnnotation(Annotation):
     dynamics: str | None = None  # "steady", "rising", "falling", "varied"
 
 
+def skipped(branch: Branch, model: str, reason: str) -> Annotation:
+    """The annotation of a branch that had nothing to describe."""
+    kinds: dict[Branch, type[Annotation]] = {
+        Branch.SPEECH: SpeechAnnotation,
+        Branch.SOUND: SoundAnnotation,
+        Branch.MUSIC: MusicAnnotation,
+    }
+    return kinds[branch](outcome=Outcome.SKIPPED, model=model, reason=reason)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branches:
     """One annotation per branch; None until the branch has spoken."""

@@ -86,6 +86,7 @@ class Receipt:
     samples: int
     silences: int
     failures: int
+    notes: tuple[str, ...]  # what had to be put up with, recording by recording
     audio_ms: int  # of recordings heard in this lot
     sample_ms: int
     tar_bytes: int

@@ -16,7 +16,6 @@ from segmenters.marks import CutRules, Mark, marks_of, silences_of
 
 __all__ = ["CutRules", "Piece", "decide"]
 
-
 EVEN_COST = 0.02  # of a piece as long as the cap: what is equal otherwise is cut evenly
 
 

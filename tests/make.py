@@ -35,6 +35,7 @@ from schemas.record import (
 from schemas.span import Span
 from segmenters.base import FRAME_MS, Hearing
 from segmenters.boundaries import CutRules
+from segmenters.profile import Routing
 
 RATE_HZ = 16_000
 
@@ -246,6 +247,7 @@ def quick(**changes: object) -> AnnotateConfig:
         "music": Says(branch=Branch.MUSIC),
         "merger": OneClaim(),
         "rules": CutRules(),
+        "routing": Routing(),
         "lot_ms": 10_000,
         "seam_window_ms": 4_000,
     }

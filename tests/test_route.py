@@ -242,6 +242,12 @@ def within(failure: IndexRow, row: IndexRow) -> bool:
     return row.source_id == failure.source_id and inside
 
 
+def test_a_branch_hears_only_what_its_profile_calls_for(recordings, tmp_path):
+    store = annotated(recordings, tmp_path / "out")  # the quick profiler scores everything as of an unknown source
+    samples = [row for row in rows_of(store) if row.status is Status.SAMPLE]
+    assert {(row.speech, row.sound, row.music) for row in samples} == {("skipped", "ok", "skipped")}
+
+
 def test_a_recording_that_changed_since_it_was_planned_is_a_failure(recordings, tmp_path):
     store, config = store_at(str(tmp_path / "out")), quick()
     plans = plan_new(store, str(recordings), config, limit=None, passed_over=Counter(), progress=lambda n: None)
