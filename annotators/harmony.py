@@ -47,8 +47,9 @@ def chroma_of(waveform: Waveform) -> np.ndarray:
     size, hop = rate_hz * WINDOW_MS // 1000, rate_hz * HOP_MS // 1000
     samples = librosa.util.fix_length(waveform.samples, size=max(size, len(waveform.pcm)))
     power = np.square(np.abs(librosa.stft(samples, n_fft=size, hop_length=hop)))
-    pitches, _ = librosa.piptrack(S=power, sr=rate_hz)
-    tuning = librosa.pitch_tuning(pitches) if pitches.any() else 0.0
+    pitches, strengths = librosa.piptrack(S=power, sr=rate_hz)
+    loud = pitches[strengths > strengths.mean()]
+    tuning = librosa.pitch_tuning(loud) if len(loud) else 0.0
     return np.asarray(librosa.feature.chroma_stft(S=power, sr=rate_hz, tuning=tuning))
 
 
@@ -69,9 +70,8 @@ def chords_of(chroma: np.ndarray, duration_ms: int) -> list[ChordSpan]:
 
     frames = librosa.util.sync(chroma, range(0, chroma.shape[1], CHORD_HOPS))[:, : -(-duration_ms // CHORD_MS)]
     similarity = _similarity(frames)
-    states = librosa.sequence.viterbi(
-        np.exp(DECISION * (similarity - 1)), librosa.sequence.transition_loop(25, STAYING)
-    )
+    changes = librosa.sequence.transition_loop(len(similarity), STAYING)
+    states = librosa.sequence.viterbi(np.exp(DECISION * (similarity - 1)), changes)
     starts = [0, *(np.flatnonzero(np.diff(states)) + 1)]
     return [
         ChordSpan(
@@ -89,7 +89,8 @@ def _similarity(frames: np.ndarray) -> np.ndarray:
     triads = [np.roll(np.isin(np.arange(12), notes), root) for notes in ((0, 4, 7), (0, 3, 7)) for root in range(12)]
     templates = np.array(triads) / np.sqrt(3)
     cosine = templates @ frames / np.maximum(np.linalg.norm(frames, axis=0), 1e-6)
-    return np.clip(np.vstack([cosine, np.full(frames.shape[1], NO_CHORD)]), 0.0, 1.0)
+    similarity: np.ndarray = np.clip(np.vstack([cosine, np.full(frames.shape[1], NO_CHORD)]), 0.0, 1.0)
+    return similarity
 
 
 def _chord_name(index: int) -> str:

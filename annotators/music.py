@@ -17,7 +17,7 @@ from schemas.audio import Waveform
 from schemas.record import Annotation, Branch, Chord, Clip, Fact, MusicAnnotation, Outcome
 from schemas.span import Span, union
 
-MODEL = "rhythm-and-harmony@1"  # counts up when a rule or a measurement changes
+MODEL = "rhythm-and-harmony@2"  # counts up when a rule or a measurement changes
 
 DYNAMICS = {
     "steady": "at a steady level",
@@ -27,6 +27,7 @@ DYNAMICS = {
 }
 DYNAMICS_MS = 1_000
 SILENT_DB = 40.0  # below the loudest second
+WARM_UP = Span(start_ms=0, end_ms=4_000)  # heard once, because librosa loads and compiles at its first use
 MIN_DYNAMICS = 3  # seconds
 STEADY_DB = 3.0  # standard deviation
 TREND_DB = 6.0  # from first to last second
@@ -59,6 +60,8 @@ class MusicAnnotator:
 
     def __init__(self, config: MusicConfig) -> None:
         self._config = config
+        noise = np.random.default_rng(0).standard_normal(WARM_UP.duration_ms * 16) / 10
+        self._told(Waveform.from_float(noise, rate_hz=16_000), WARM_UP, score=1.0)
 
     def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
         return [self._annotate(clip) for clip in clips]

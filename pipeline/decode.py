@@ -5,6 +5,7 @@ early by its time stamp, so any stretch of a six-hour recording costs what it la
 same bytes gives the same samples, which is what lets two workers agree on a seam without talking.
 """
 
+import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from schemas.errors import DecodeError
 
 PREROLL_MS = 1_500  # codecs that lean on earlier packets (Opus, MP3, AAC) have settled after this
 GAP_MS = 40  # a hole in the time stamps longer than this is heard as silence, not closed up
+UNKNOWN_WAV_BYTES = 0x7FFF0000  # what writers put that did not know the length is this or more
 MAX_CHANNELS = 64
 RATES_HZ = range(1_000, 768_001)
 GUESSED_DURATIONS = frozenset({"mp3", "aac", "ac3", "amr"})  # FFmpeg divides their size by their first bit rate
@@ -73,6 +75,7 @@ def decode(file: BinaryIO, rate_hz: int, start_ms: int = 0, end_ms: int | None =
     The waveform is shorter than asked where the recording ends early; `trouble` then says why, if a reason
     is known. Raises DecodeError where no sample of the stretch can be read.
     """
+    shortfall = _wav_shortfall(file) if start_ms == 0 else None
     with _opened(file) as container:
         stream = _audio_stream(container)
         reader = _Reader(container, stream, start_ms, end_ms)
@@ -90,7 +93,10 @@ def decode(file: BinaryIO, rate_hz: int, start_ms: int = 0, end_ms: int | None =
         raise DecodeError(f"{reader.num_repaired} of {reader.num_read} samples are not numbers (NaN or infinite)")
     waveform = Waveform(pcm=pcm, rate_hz=rate_hz, start_ms=start_ms)
     return Decoded(
-        waveform=waveform, trouble=reader.trouble, num_repaired=reader.num_repaired, duration_is_guessed=guessed
+        waveform=waveform,
+        trouble=reader.trouble or shortfall,
+        num_repaired=reader.num_repaired,
+        duration_is_guessed=guessed,
     )
 
 
@@ -217,6 +223,19 @@ def _counted_ms(container: Any, stream: Any) -> int:
     except av.error.FFmpegError as error:
         log.debug("counting packets ended at a damaged one: %s", error)
     return _ms(end * stream.time_base)
+
+
+def _wav_shortfall(file: BinaryIO) -> str | None:
+    """What a WAV says of itself against what there is: FFmpeg reads one that was cut short without a word."""
+    head = file.read(12)
+    num_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return None
+    promised = int.from_bytes(head[4:8], "little") + 8
+    if promised <= num_bytes + 1 or promised >= UNKNOWN_WAV_BYTES:
+        return None
+    return f"its header promises {promised} bytes, and there are {num_bytes}"
 
 
 def _ms(seconds: Fraction | float) -> int:

@@ -120,6 +120,8 @@ class LocalStore:
                 yield from self._walk(Path(entry.path), f"{before}{entry.name}/")
             elif entry.is_file():
                 yield _local_stored(before + entry.name, entry.stat())
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                yield Stored(name=before + entry.name, num_bytes=0, etag="")  # leads nowhere, and should be told
 
     def stat(self, name: str) -> Stored | None:
         with _told(self.uri(name)):

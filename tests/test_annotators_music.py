@@ -75,6 +75,21 @@ def test_what_is_not_there_is_not_told(samples):
     assert not {"tempo", "chords"} & {fact.kind for fact in said.facts}
 
 
+@pytest.mark.parametrize("duration_ms", [0, 1, 20, 300, 2_000])
+@pytest.mark.parametrize("sound", [quiet, tone, noise])
+def test_what_is_too_short_or_silent_has_no_beat_and_its_chords_still_tile(sound, duration_ms):
+    heard = waveform(sound(duration_ms))
+    beat, chords = beat_of(heard), chords_of(chroma_of(heard), max(1, duration_ms))
+    assert beat is None or beat.score < MusicConfig().min_beat_score
+    assert chords[0].start_ms == 0
+    assert chords[-1].end_ms == max(1, duration_ms)
+
+
+@pytest.mark.parametrize("hz", [100, 441.3, 1_234.5])
+def test_the_ripple_of_a_steady_tone_is_no_beat(hz):
+    assert said_of(tone(8_000, hz)).tempo_bpm is None
+
+
 def test_noise_has_no_key():
     assert said_of(noise(8_000)).key is None
 

@@ -180,6 +180,12 @@ def test_a_truncated_file_gives_what_there_is_or_a_sentence(container, codec, ra
     assert 0 < sound.duration_ms <= 30_100
 
 
+def test_a_wav_cut_short_says_so():
+    data = wav_bytes(tone(2_000))
+    assert "header promises 64044 bytes, and there are 32022" in str(decode(io.BytesIO(data[:32_022]), RATE_HZ).trouble)
+    assert decode(io.BytesIO(data), RATE_HZ).trouble is None
+
+
 def test_bytes_gone_bad_in_the_middle_cost_no_more_than_themselves():
     data = bytearray(encoded(PROGRAMME, "flac", "flac", 44_100))
     middle = len(data) // 2

@@ -91,11 +91,13 @@ def test_what_cannot_be_opened_is_planned_with_its_reason(tmp_path):
     write_wav(tmp_path / "good.wav", tone(500))
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("hello")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "nowhere")
     (plan,) = make_plans(iter(found_at(tmp_path)), config="c", lot_ms=LOT_MS, sequence=0, progress=lambda n: None)
     errors = {Path(row.uri).name: row.error for row in plan.rows}
     assert errors["good.wav"] is None
     assert errors["empty.wav"] == "the file is empty (0 bytes)"
     assert "not audio" in errors["text.wav"]
+    assert errors["link.wav"] == "it is not there"
 
 
 @pytest.mark.parametrize(
