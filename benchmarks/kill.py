@@ -8,6 +8,7 @@ a local S3 server, and everything goes over HTTP.
 import argparse
 import contextlib
 import hashlib
+import logging
 import os
 import random
 import shutil
@@ -59,6 +60,7 @@ def s3_server() -> Iterator[str]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -87,16 +89,22 @@ def kill_and_resume(source: str, output: str, recipe: str, times: int, calm_s: f
     """Starts, kills and starts again, then lets the last one end; tells what was killed when."""
     told = []
     for number in range(times):
-        driver = annotate(source, output, recipe)
-        # moments from the start of Ray to the middle of the work; later ones would find nothing left to do
-        wait_s = rng.uniform(0.5, 20 + calm_s / times)
-        time.sleep(wait_s)
-        victim = kill_somebody(driver, rng)
-        if victim != "driver":
+        driver, begun = annotate(source, output, recipe), time.monotonic()
+        if number % 3 == 2:
+            victim = kill_in_mid_commit(driver, output, timeout_s=calm_s)
+        else:
+            time.sleep(rng.uniform(0.5, 0.4 * calm_s + 15))
+            victim = kill_somebody(driver, rng)
+        after_s = time.monotonic() - begun
+        if victim == "a worker":
             time.sleep(rng.uniform(0, 8))  # it goes on without its worker; then the driver goes as well
-        driver.kill()
+        for pid in family(driver.pid):
+            kill(pid)
         driver.communicate()
-        told.append(f"kill {number + 1}: after {wait_s:.1f} s, {victim}; {num_receipts(output)} shards done")
+        done = num_receipts(output)
+        told.append(f"kill {number + 1}: after {after_s:.1f} s, {victim}; {done} shards were done")
+        if driver.returncode >= 0:
+            told[-1] += " (it had ended by itself)"
     last = annotate(source, output, recipe)
     told.append(last.communicate()[0].rstrip().splitlines()[-1])
     return told
@@ -104,15 +112,30 @@ def kill_and_resume(source: str, output: str, recipe: str, times: int, calm_s: f
 
 def kill_somebody(driver: subprocess.Popen[str], rng: random.Random) -> str:
     """SIGKILL to the driver, or as likely to one of its workers; says to whom."""
-    workers = [pid for pid in family(driver.pid) if title(pid).startswith("ray::")]
+    workers = [pid for pid in family(driver.pid) if title(pid).startswith("ray::_Actor")]
     if not workers or rng.random() < 0.5:
         driver.kill()
-        return "driver"
-    pid = rng.choice(workers)
-    name = title(pid)
+        return "the driver"
+    kill(rng.choice(workers))
+    return "a worker"
+
+
+def kill_in_mid_commit(driver: subprocess.Popen[str], output: str, timeout_s: float) -> str:
+    """SIGKILL to everybody at once, at the first sight of a tar that has no receipt yet."""
+    store, begun = store_at(output), time.monotonic()
+    while driver.poll() is None and time.monotonic() - begun < timeout_s:
+        names = {stored.name.rpartition(".")[0] for stored in store.list("shards/") if stored.name.endswith(".tar")}
+        if len(names) > num_receipts(output):
+            for pid in family(driver.pid)[::-1]:
+                kill(pid)
+            return "everybody, between a tar and its receipt"
+        time.sleep(0.002)
+    return "nobody: no shard was seen half-written"
+
+
+def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    return name
 
 
 def num_receipts(output: str) -> int:
