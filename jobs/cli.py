@@ -124,9 +124,10 @@ def inspect(
     where: Annotated[str, typer.Argument(metavar="SHARD_OR_OUTPUT", help="An output, or one of its shards (.tar).")],
     key: Annotated[str | None, typer.Option(help="Only the segments whose key begins so.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Show at most N.")] = 10,
+    everything: Annotated[bool, typer.Option("--all", help="Silent stretches as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, whole records.")] = False,
 ) -> None:
-    """Show segments, silences and failures, reading only the bytes shown, also from S3.
+    """Show segments and failures, reading only the bytes shown, also from S3.
 
     \b
     earmark inspect shards/ --limit 3
@@ -136,7 +137,7 @@ def inspect(
     left = limit
     for shard in shards:
         for row in read_index(store, shard):
-            if left and row.key.startswith(key or ""):
+            if left and row.key.startswith(key or "") and (everything or row.status is not Status.SILENCE):
                 _show_row(store, shard, row, as_json)
                 left -= 1
         if not left:
