@@ -16,12 +16,12 @@ from typing import Any
 from pipeline.lot import Lot, Piece
 from pipeline.plan import Plan, PlanRow, make_plans, plan_of, probed, read_plans, write_plan
 from pipeline.route import AnnotateConfig, config_row, fingerprint
-from pipeline.sources import Found, find
+from pipeline.sources import find, found_at
 from schemas.errors import ConfigError, SchemaError
 from schemas.shard import IndexRow, Receipt, Status, read_index, read_receipt, shards_in
-from schemas.store import Store, place
+from schemas.store import Store
 
-READS_AT_ONCE = 16
+READS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def plan_retry(store: Store, config: AnnotateConfig, standing: Standing) -> tupl
     """A plan of what failed and nothing else; and the failures left out because the recording has changed."""
     rows, changed = [], []
     for failure in standing.failures:
-        row = _retried(store, failure)
+        row = _retried(failure)
         if failure.etag and row.etag and row.etag != failure.etag:
             changed.append(failure)
         else:
@@ -156,17 +156,8 @@ def _still_open(failures: Sequence[tuple[str, IndexRow]], plans: Sequence[Plan])
             yield failure
 
 
-def _retried(store: Store, failure: IndexRow) -> PlanRow:
-    where, name = place(failure.uri)
-    stored = where.stat(name)
-    row = probed(
-        Found(
-            id=failure.source_id,
-            uri=failure.uri,
-            etag=stored.etag if stored else "",
-            num_bytes=stored.num_bytes if stored else 0,
-        )
-    )
+def _retried(failure: IndexRow) -> PlanRow:
+    row = probed(found_at(failure.uri, failure.source_id))
     if row.error or failure.end_ms == 0:
         return replace(row, alone=failure.abandoned)
     return replace(

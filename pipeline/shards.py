@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.lot import Failure, Lot, attempted
 from schemas.errors import SchemaError
-from schemas.record import Branch, Clip, Outcome, Provenance, Record, Segment
+from schemas.record import Branch, Clip, Outcome, Provenance, Record, Source, key_of
 from schemas.shard import (
     VERSION,
     IndexRow,
@@ -112,7 +112,7 @@ def _write_samples(tar: TarWriter, lot: Lot[Clip], imprint: Imprint) -> tuple[li
         json_offset = tar.add(f"{record.key}.json", members["json"])
         models.update(record.provenance.models)
         rows.append(_sample_row(record, flac_offset, len(members["flac"]), json_offset, len(members["json"])))
-    rows += [_silence_row(segment) for segment in lot.silences]
+    rows += [_row(Status.SILENCE, segment.source, segment.start_ms, segment.end_ms) for segment in lot.silences]
     rows += [_failure_row(failure) for failure in failures]
     return sorted(rows, key=lambda row: (row.key, row.status, row.step or "")), tuple(sorted(models))
 
@@ -146,14 +146,8 @@ def _sample_row(record: Record, flac_offset: int, flac_bytes: int, json_offset: 
         annotation = record.branches.get(branch)
         return annotation.outcome.value if annotation else None
 
-    return IndexRow(
-        key=record.key,
-        status=Status.SAMPLE,
-        source_id=record.source.id,
-        uri=record.source.uri,
-        etag=record.source.etag,
-        start_ms=record.start_ms,
-        end_ms=record.end_ms,
+    return replace(
+        _row(Status.SAMPLE, record.source, record.start_ms, record.end_ms),
         speech=outcome(Branch.SPEECH),
         sound=outcome(Branch.SOUND),
         music=outcome(Branch.MUSIC),
@@ -165,31 +159,25 @@ def _sample_row(record: Record, flac_offset: int, flac_bytes: int, json_offset: 
     )
 
 
-def _silence_row(segment: Segment) -> IndexRow:
-    return IndexRow(
-        key=segment.key,
-        status=Status.SILENCE,
-        source_id=segment.source.id,
-        uri=segment.source.uri,
-        etag=segment.source.etag,
-        start_ms=segment.start_ms,
-        end_ms=segment.end_ms,
-    )
-
-
 def _failure_row(failure: Failure) -> IndexRow:
-    return IndexRow(
-        key=f"{failure.source.id}-{failure.start_ms:09d}-{failure.end_ms:09d}",
-        status=Status.FAILURE,
-        source_id=failure.source.id,
-        uri=failure.source.uri,
-        etag=failure.source.etag,
-        start_ms=failure.start_ms,
-        end_ms=failure.end_ms,
+    return replace(
+        _row(Status.FAILURE, failure.source, failure.start_ms, failure.end_ms),
         step=failure.step,
         reason=failure.reason,
         exception=failure.exception,
         seam_before=failure.seam_before,
         seam_after=failure.seam_after,
         abandoned=failure.abandoned,
+    )
+
+
+def _row(status: Status, source: Source, start_ms: int, end_ms: int) -> IndexRow:
+    return IndexRow(
+        key=key_of(source, start_ms, end_ms),
+        status=status,
+        source_id=source.id,
+        uri=source.uri,
+        etag=source.etag,
+        start_ms=start_ms,
+        end_ms=end_ms,
     )

@@ -52,6 +52,13 @@ def find(address: str, passed_over: Counter[str]) -> Iterator[Found]:
         )
 
 
+def found_at(uri: str, name: str) -> Found:
+    """The recording as it lies there now; without etag where it does not."""
+    store, file = place(uri)
+    stored = store.stat(file)
+    return Found(id=name, uri=uri, etag=stored.etag if stored else "", num_bytes=stored.num_bytes if stored else 0)
+
+
 def source_id(uri: str) -> str:
     """A stable, readable name without dot or slash: the end of the file's name and a hash of its address."""
     stem = PurePosixPath(uri).stem
@@ -94,14 +101,7 @@ def _manifest(address: str) -> Iterator[Found]:
             if value in seen:
                 raise InputError(f"{line}: {value!r} stands in {seen[value]} too; each recording may come once")
             seen[value] = line
-        where, file = place(uri)
-        stored = where.stat(file)
-        yield Found(
-            id=name_of,
-            uri=uri,
-            etag=stored.etag if stored else "",
-            num_bytes=stored.num_bytes if stored else 0,
-        )
+        yield found_at(uri, name_of)
 
 
 def _manifest_id(row: dict[str, Any], uri: str, line: str) -> str:

@@ -41,6 +41,11 @@ class Source:
     duration_ms: int
 
 
+def key_of(source: Source, start_ms: int, end_ms: int) -> str:
+    """Stable name of a stretch of a recording; WebDataset ends a key at the first dot, so it has none."""
+    return f"{source.id}-{start_ms:09d}-{end_ms:09d}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How much of each coarse class a segment holds, 0..1. The classes are not exclusive."""
@@ -79,8 +84,7 @@ class Segment(Span):
 
     @property
     def key(self) -> str:
-        """Stable name of the piece; WebDataset ends a key at the first dot, so it has none."""
-        return f"{self.source.id}-{self.start_ms:09d}-{self.end_ms:09d}"
+        return key_of(self.source, self.start_ms, self.end_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +277,8 @@ class Record(Span):
 
     def __post_init__(self) -> None:
         Span.__post_init__(self)
+        if self.key != key_of(self.source, self.start_ms, self.end_ms):
+            raise SchemaError(f"key {self.key!r} does not name [{self.start_ms}, {self.end_ms}) ms of {self.source.id}")
         inside: list[tuple[str, Span]] = [(f"event {e.label}", e) for e in self.events]
         inside += [(f"claim {c.text!r}", c) for c in self.caption.claims]
         for branch in Branch:

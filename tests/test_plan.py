@@ -37,7 +37,7 @@ def planned(duration_ms: int, name: str = "a", **changes: object) -> PlanRow:
     return PlanRow(**(fields | changes))
 
 
-def found_at(address: Path | str) -> list[Found]:
+def found_in(address: Path | str) -> list[Found]:
     return list(find(str(address), Counter()))
 
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_opened_is_planned_with_its_reason(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("hello")
     (tmp_path / "link.wav").symlink_to(tmp_path / "nowhere")
-    (plan,) = make_plans(iter(found_at(tmp_path)), config="c", lot_ms=LOT_MS, sequence=0, progress=lambda n: None)
+    (plan,) = make_plans(iter(found_in(tmp_path)), config="c", lot_ms=LOT_MS, sequence=0, progress=lambda n: None)
     errors = {Path(row.uri).name: row.error for row in plan.rows}
     assert errors["good.wav"] is None
     assert errors["empty.wav"] == "the file is empty (0 bytes)"
@@ -114,7 +114,7 @@ def test_an_id_is_stable_and_safe_in_keys_and_file_names(name):
 def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path):
     for folder in ("a", "b"):
         write_wav(tmp_path / folder / "same.wav", tone(100))
-    assert len({found.id for found in found_at(tmp_path)}) == 2
+    assert len({found.id for found in found_in(tmp_path)}) == 2
 
 
 def test_a_folder_is_listed_in_order_and_other_files_are_counted(tmp_path):
@@ -131,7 +131,7 @@ def test_a_bucket_is_listed_like_a_folder(bucket):
     store = store_at(f"s3://{bucket}/raw")
     for name in ("b.wav", "a.wav", "sub/c.wav"):
         store.put(name, b"x")
-    assert [found.uri.removeprefix(f"s3://{bucket}/raw/") for found in found_at(store.root)] == [
+    assert [found.uri.removeprefix(f"s3://{bucket}/raw/") for found in found_in(store.root)] == [
         "a.wav",
         "b.wav",
         "sub/c.wav",
@@ -140,7 +140,7 @@ def test_a_bucket_is_listed_like_a_folder(bucket):
 
 def test_one_object_can_be_named(bucket):
     store_at(f"s3://{bucket}").put("raw/a.wav", b"x")
-    assert len(found_at(f"s3://{bucket}/raw/a.wav")) == 1
+    assert len(found_in(f"s3://{bucket}/raw/a.wav")) == 1
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -152,7 +152,7 @@ def test_a_manifest_names_recordings_relative_to_itself(tmp_path, kind):
         manifest.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
     else:
         pq.write_table(pa.Table.from_pylist(rows), manifest)
-    here, gone = found_at(manifest)
+    here, gone = found_in(manifest)
     assert (here.id, here.uri) == ("mine", str(tmp_path / "audio" / "a.wav"))
     assert (gone.etag, gone.num_bytes) == ("", 0)
 
@@ -173,10 +173,10 @@ def test_a_manifest_names_recordings_relative_to_itself(tmp_path, kind):
 def test_a_bad_manifest_is_told_by_line(tmp_path, text, words):
     (tmp_path / "m.jsonl").write_text(text)
     with pytest.raises((InputError, StoreError), match=words):
-        found_at(tmp_path / "m.jsonl")
+        found_in(tmp_path / "m.jsonl")
 
 
 @pytest.mark.parametrize("name", ["", "nowhere", "nowhere.jsonl"])
 def test_nothing_to_annotate_is_an_error_with_advice(tmp_path, name):
     with pytest.raises(InputError, match=r"holds nothing to annotate|is not there"):
-        found_at(tmp_path / name)
+        found_in(tmp_path / name)

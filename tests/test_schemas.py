@@ -138,13 +138,10 @@ def test_a_sample_survives_its_members():
         ({"events": "dog"}, r"should be a list"),
         ({"profile": []}, r"Profile should be an object"),
         ({"branches": {"sound": {"outcome": "great", "model": "m"}}}, r"it can be \['ok', 'skipped', 'failed'\]"),
-        ({"key": "x" * 500}, None),
+        ({"key": "x" * 500}, "does not name"),
     ],
 )
 def test_a_row_that_breaks_the_contract_is_told_by_field(row, words):
-    if words is None:
-        assert from_row(Record, to_row(record()) | row)
-        return
     with pytest.raises(SchemaError, match=words):
         from_row(Record, to_row(record()) | row)
 
