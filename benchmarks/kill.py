@@ -122,10 +122,12 @@ def kill_somebody(driver: subprocess.Popen[str], rng: random.Random) -> str:
 
 def kill_in_mid_commit(driver: subprocess.Popen[str], output: str, timeout_s: float) -> str:
     """SIGKILL to everybody at once, at the first sight of a tar that has no receipt yet."""
-    store, begun = store_at(output), time.monotonic()
+    store, begun, before = store_at(output), time.monotonic(), None
     while driver.poll() is None and time.monotonic() - begun < timeout_s:
         names = {stored.name.rpartition(".")[0] for stored in store.list("shards/") if stored.name.endswith(".tar")}
-        if len(names) > num_receipts(output):
+        num_half = len(names) - num_receipts(output)
+        before = num_half if before is None else min(before, num_half)
+        if num_half > before:
             for pid in family(driver.pid)[::-1]:
                 kill(pid)
             return "everybody, between a tar and its receipt"

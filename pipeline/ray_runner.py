@@ -26,6 +26,8 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+if (Path.home() / ".ray" / "auth_token").exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # clusters ask for it by default; Ray looks once, when imported
 
 import ray
 from ray import cloudpickle
@@ -42,7 +44,9 @@ STARTS = 3  # of one worker, in a row
 STUCK_S = 3_600.0  # one step of one lot; a worker that takes longer is taken for hung and replaced
 EMBEDDED_STORE_BYTES = 2 << 30  # what is in flight fits many times over
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-NOT_SHIPPED = [".git", ".venv", "demo", "out", "tests", "benchmarks", "**/__pycache__"]
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the driver of a submitted job
+TOKEN_ADVICE = "if it asks for a token, put the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+NOT_SHIPPED = ["/demo", "/out", "/tests", "/benchmarks", "/*.egg-info", "/.*_cache", "/.hypothesis", "**/__pycache__"]
 
 
 @dataclass(slots=True)
@@ -300,8 +304,7 @@ def connected(address: str | None, *, code: Path, by_value: Sequence[ModuleType]
     """
     for module in by_value:
         cloudpickle.register_pickle_by_value(module)
-    # it would announce on every run that the embedded cluster is guarded by a token, which it should be
-    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+    _hush()
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
     if address is not None and address.startswith("ray://"):
         raise ClusterError(f"{address}: the Ray client is not used here; submit the command as a job instead")
@@ -312,7 +315,7 @@ def connected(address: str | None, *, code: Path, by_value: Sequence[ModuleType]
             os.environ.update(ONE_THREAD)  # inherited by every worker
             ray.init(include_dashboard=False, object_store_memory=EMBEDDED_STORE_BYTES, _temp_dir=str(folder), **quiet)
         else:
-            _join(address, {"working_dir": str(code), "excludes": NOT_SHIPPED, "env_vars": ONE_THREAD}, quiet)
+            _join(address, code, quiet)
         with contextlib.suppress(ValueError):  # outside the main thread nobody may set one, Ray neither
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in place, which exits without a word
         yield
@@ -322,11 +325,28 @@ def connected(address: str | None, *, code: Path, by_value: Sequence[ModuleType]
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _join(address: str | None, shipped: dict[str, Any], quiet: dict[str, Any]) -> None:
+def _join(address: str | None, code: Path, quiet: dict[str, Any]) -> None:
+    """A job has its code from whoever submitted it; anyone else sends it along."""
+    shipped = None if IN_A_JOB in os.environ else _shipped(code)
     try:
         ray.init(address=address, runtime_env=shipped, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
+        raise ClusterError(f"no Ray cluster answers at {address}: {first_line(error)}; {TOKEN_ADVICE}") from error
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _shipped(code: Path) -> dict[str, Any]:
+    return {"working_dir": str(code), "excludes": NOT_SHIPPED, "env_vars": ONE_THREAD}
+
+
+def _hush() -> None:
+    """What Ray would announce on every run: that a token guards the cluster, and each file it does not ship."""
+    for name in ("authentication.authentication_token_setup", "runtime_env.packaging", "runtime_env.working_dir"):
+        logging.getLogger(f"ray._private.{name}").setLevel(logging.ERROR)
+    logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
 
 
 def _session_folder() -> Path:
@@ -343,18 +363,19 @@ def submit_job(address: str, arguments: Sequence[str], *, code: Path, wait: bool
     """Sends `python -m jobs ARGUMENTS` with the checkout to a cluster; the job's name, and whether it ended well."""
     from ray.job_submission import JobStatus, JobSubmissionClient
 
+    _hush()
     try:
         client = JobSubmissionClient(address)
         name = client.submit_job(
             entrypoint=shlex.join(["python", "-m", "jobs", *arguments]),
-            runtime_env={"working_dir": str(code), "excludes": NOT_SHIPPED},
+            runtime_env=_shipped(code),
         )
         if not wait:
             return name, True
         asyncio.run(_follow(client, name))
         return name, client.get_job_status(name) is JobStatus.SUCCEEDED
-    except (ConnectionError, RuntimeError) as error:
-        raise ClusterError(f"no job server answers at {address}: {error}") from error
+    except (ConnectionError, RuntimeError, ray.exceptions.AuthenticationError) as error:
+        raise ClusterError(f"no job server answers at {address}: {first_line(error)}; {TOKEN_ADVICE}") from error
 
 
 async def _follow(client: Any, name: str) -> None:
