@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import json
 import logging
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -61,9 +62,9 @@ def measure(recordings: Path, folder: Path, lot_s: int) -> None:
     cores = len(os.sched_getaffinity(0))
 
     store, lots = planned(recordings, folder / "local", config)
-    begun = time.perf_counter()
     local: list[Receipt] = list(run_local(route(config, store.root), lots))
-    local_s = time.perf_counter() - begun
+    local_s = sum(step.seconds for receipt in local for step in receipt.steps)
+    side_s = side_by_side(recordings, folder / "side", config, cores)
     audio_s = sum(receipt.audio_ms for receipt in local) / 1000
 
     ray_store, lots = planned(recordings, folder / "ray", config)
@@ -78,10 +79,12 @@ def measure(recordings: Path, folder: Path, lot_s: int) -> None:
     print(f"{len(lots)} lots, {audio_s / 60:.1f} minutes of sound, {cores} cores\n")
     print(f"{'':34}{'seconds':>9}{'x real time':>13}")
     print(f"{'one process':34}{local_s:9.1f}{audio_s / local_s:13.1f}")
+    print(f"{f'{cores} processes, no engine':34}{side_s:9.1f}{audio_s / side_s:13.1f}")
     print(f"{'Ray, workers ready':34}{steady_s:9.1f}{audio_s / steady_s:13.1f}")
     print(f"{'Ray, with its start':34}{ray_s + connected_s:9.1f}{audio_s / (ray_s + connected_s):13.1f}\n")
     with_start = f"({local_s / (ray_s + connected_s):.2f} with its start)"
     print(f"Ray against one process          {local_s / steady_s:.2f} x {with_start}")
+    print(f"{cores} processes against one          {local_s / side_s:.2f} x: what the machine has to give")
     busy_s = cpu_seconds(through_ray)
     print(f"workers' CPU time                {busy_s:.1f} s of {steady_s * cores:.1f} core-seconds")
     # what the first workers did while the last were still being built counts as well, so this reads a little low
@@ -95,6 +98,25 @@ def planned(recordings: Path, output: Path, config: AnnotateConfig) -> tuple[Sto
     store = store_at(str(output))
     plans = plan_new(store, str(recordings), config, limit=None, passed_over=Counter(), progress=lambda n: None)
     return store, list(unfinished(store, plans))
+
+
+def side_by_side(recordings: Path, output: Path, config: AnnotateConfig, cores: int) -> float:
+    """Seconds that as many processes as cores take for their shares of the lots, with nothing between them."""
+    shares = [(recordings, output / str(part), config, part, cores) for part in range(cores)]
+    with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        times = pool.starmap(one_share, shares, chunksize=1)
+    return max(end for _, end in times) - min(begun for begun, _ in times)
+
+
+def one_share(recordings: Path, output: Path, config: AnnotateConfig, part: int, cores: int) -> tuple[float, float]:
+    """When this process began its share, all workers built, and when it ended; the clock is the machine's."""
+    store, lots = planned(recordings, output, config)
+    results = run_local(route(config, store.root), lots[part::cores])
+    first = next(results)
+    begun = time.perf_counter() - sum(step.seconds for step in first.steps)
+    for _ in results:
+        pass
+    return begun, time.perf_counter()
 
 
 def cpu_seconds(receipts: Sequence[Receipt]) -> float:
