@@ -11,7 +11,7 @@ demo: $(READY)
 	rm -rf demo
 	$(BIN)/earmark demo demo/recordings
 	$(BIN)/earmark annotate demo/recordings demo/shards
-	$(BIN)/earmark inspect demo/shards --limit 3
+	$(BIN)/earmark inspect demo/shards --key street
 
 test: lint
 	$(BIN)/pytest
