@@ -81,11 +81,9 @@ def pool_sizes(steps: Sequence[Step], resources: dict[str, float]) -> dict[str, 
     sizes = {step.name: max(1, math.ceil(resources.get("CPU", 1.0) * step.share / total)) for step in steps}
     gpu_steps = [step for step in steps if step.gpus]
     spare = resources.get("GPU", 0.0) - sum(step.gpus for step in gpu_steps)
-    for step in gpu_steps:  # one each; what is left over goes to those with the largest share first
-        sizes[step.name] = 1
-    for step in sorted(gpu_steps, key=lambda step: -step.share):
-        more = max(0, math.floor(spare * step.share / sum(s.share for s in gpu_steps) / step.gpus))
-        sizes[step.name] += more
+    gpu_share = sum(step.share for step in gpu_steps)
+    for step in gpu_steps:  # one each, and of the GPUs left over as many as its share of them holds
+        sizes[step.name] = 1 + max(0, math.floor(spare * step.share / gpu_share / step.gpus))
     return sizes
 
 
