@@ -144,7 +144,7 @@ class _Place:
     step: int
     bundle: int
     actor: Any = None
-    starts: int = 0  # in a row, without finishing a lot
+    starts: int = 0  # in a row, without one that could be built
 
 
 @dataclass(slots=True)
@@ -226,12 +226,12 @@ class _Run:
             return None
 
         self._idle[place.step].append(place)
+        place.starts = 0
         if going is None:
             self._num_building -= 1
             if self._num_building == 0:
                 self._tally.ready_s = time.monotonic() - self._begun
             return None
-        place.starts = 0
         if place.step + 1 == len(self._steps):
             return seen
         going.step, going.here = place.step + 1, call.result
@@ -254,13 +254,13 @@ class _Run:
         self._waiting[last].append(_Going(lot, step=last, here=ray.put(abandoned(lot, step, reason, exception))))
 
     def _start(self, place: _Place) -> None:
-        """A fresh actor for a place; one that keeps dying before it has done anything ends the run."""
+        """A fresh actor for a place; one that keeps dying before it is built ends the run."""
         step = self._steps[place.step]
         place.starts += 1
         if place.starts > STARTS:
             raise ClusterError(
-                f"a worker of the step {step.name!r} died {STARTS} times in a row; is there enough memory "
-                f"({step.cpus:g} CPU, {step.gpus:g} GPU each)? `earmark doctor` tells what the recipe needs"
+                f"a worker of the step {step.name!r} died {STARTS} times in a row while it was built; is there "
+                f"enough memory ({step.cpus:g} CPU, {step.gpus:g} GPU each)? `earmark doctor` tells what the recipe needs"
             )
         bundle = self._group.bundle_specs[place.bundle]
         place.actor = (

@@ -98,6 +98,17 @@ def test_a_lot_that_kills_every_worker_becomes_failures_and_the_run_goes_on(clus
     assert "given up after 3 tries" in failure.reason
 
 
+@pytest.mark.slow
+def test_a_lot_that_kills_every_worker_is_no_reason_to_stop_even_when_it_is_the_only_one(cluster, tmp_path):
+    write_wav(tmp_path / "in" / "deadly.wav", beeps((1_000, 3_000), duration_ms=4_000))
+    (tmp_path / "marks").mkdir()
+    config = quick(sound=Dies(branch=Branch.SOUND, marks=str(tmp_path / "marks")))
+    store, tally = planned(tmp_path / "in", tmp_path / "out", config), Tally()
+    list(run_ray(route(config, store.root), left(store), tally))
+    assert standing(store).is_done
+    assert [row.step for row in standing(store).failures] == ["sound"]
+
+
 def with_step(steps: list[Step], others: list[Step], name: str) -> list[Step]:
     """The route with one step taken from another: the records still say what the route's config says."""
     return [next(other for other in others if other.name == name) if step.name == name else step for step in steps]
