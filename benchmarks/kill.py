@@ -131,7 +131,7 @@ def kill_in_mid_commit(driver: subprocess.Popen[str], output: str, timeout_s: fl
             for pid in family(driver.pid)[::-1]:
                 kill(pid)
             return "everybody, between a tar and its receipt"
-        time.sleep(0.002)
+        time.sleep(0.02)
     return "nobody: no shard was seen half-written"
 
 
