@@ -260,7 +260,7 @@ class _Run:
         if place.starts > STARTS:
             raise ClusterError(
                 f"a worker of the step {step.name!r} died {STARTS} times in a row while it was built; is there "
-                f"enough memory ({step.cpus:g} CPU, {step.gpus:g} GPU each)? `earmark doctor` tells what the recipe needs"
+                f"enough memory ({step.cpus:g} CPU, {step.gpus:g} GPU each)? `earmark doctor` tells what it needs"
             )
         bundle = self._group.bundle_specs[place.bundle]
         place.actor = (
