@@ -20,6 +20,7 @@ import typer
 from jobs import show
 from jobs.recipes import load
 from pipeline.annotate import Standing, check_run, plan_new, plan_retry, read_run, standing, unfinished
+from pipeline.lot import Lot, Piece
 from pipeline.plan import Plan
 from pipeline.report import dataset_card, step_reports, totals
 from pipeline.route import AnnotateConfig, route
@@ -226,20 +227,22 @@ def _run(
     store: Store, config: AnnotateConfig, modules: list[ModuleType], plans: list[Plan], address: str | None
 ) -> None:
     """Does every lot that has no receipt yet, and tells how it went."""
-    left_ms, num_left, planned_ms = _left(store, plans)
-    if num_left:
+    planned_ms = {lot.shard: _planned_ms(lot) for plan in plans for lot in plan.lots()}
+    left = list(unfinished(store, plans))
+    if left:
         receipts, begun = [], time.monotonic()
         from pipeline.ray_runner import Tally, connected, run_ray
 
         tally = Tally()
         total_ms = sum(planned_ms.values())
+        done_ms = total_ms - sum(planned_ms[lot.shard] for lot in left)
         try:
             with (
                 connected(address, code=CHECKOUT, by_value=modules),
-                show.RunProgress(total_ms=total_ms, done_ms=total_ms - left_ms, num_lots=num_left) as progress,
+                show.RunProgress(total_ms=total_ms, done_ms=done_ms, num_lots=len(left)) as progress,
             ):
                 begun = time.monotonic()
-                for receipt in run_ray(route(config, store.root), unfinished(store, plans), tally):
+                for receipt in run_ray(route(config, store.root), left, tally):
                     receipts.append(receipt)
                     progress.add(receipt, planned_ms[receipt.shard])
         except KeyboardInterrupt:
@@ -261,13 +264,8 @@ def _run(
     _end(now)
 
 
-def _left(store: Store, plans: list[Plan]) -> tuple[int, int, dict[str, int]]:
-    """Milliseconds and number of the lots without a receipt, and the milliseconds planned for every lot."""
-    planned_ms = {
-        lot.shard: sum(piece.end_ms - piece.start_ms for piece in lot.items) for plan in plans for lot in plan.lots()
-    }
-    left = [lot.shard for lot in unfinished(store, plans)]
-    return sum(planned_ms[shard] for shard in left), len(left), planned_ms
+def _planned_ms(lot: Lot[Piece]) -> int:
+    return sum(piece.end_ms - piece.start_ms for piece in lot.items)
 
 
 def _print_failures(now: Standing) -> None:

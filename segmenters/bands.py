@@ -61,10 +61,6 @@ def to_db(power: np.ndarray) -> np.ndarray:
     return level
 
 
-def band_centres_hz() -> np.ndarray:
-    return _edges_hz()[1:-1]
-
-
 def _edges_hz() -> np.ndarray:
     """Corners of the triangles, evenly spaced in mel: shape (bands + 2,)."""
     lowest, highest = 2595 * np.log10(1 + np.array([LOWEST_HZ, HIGHEST_HZ]) / 700)
