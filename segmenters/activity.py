@@ -91,10 +91,12 @@ def bridged(ranges: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
     return joined
 
 
-CHANGE_REACH_MS = 1_000  # how much sound is compared on each side
+GAP_REACH_MS = 1_000  # how much sound is compared on each side of a silence
+CHANGE_REACH_MS = 4_000  # and within a sound, where every note and word is a change of its own
 CHANGE_STEP_MS = 50
 CHANGE_DB = 10.0  # RMS over the bands that makes a strength of 0.63
-CHANGE_APART_MS = 500
+CHANGE_APART_MS = 1_500
+NOT_AT_GAP_MS = 500  # a change this near to a silence is the one at the silence
 WEAKEST_CHANGE = 0.3
 
 
@@ -109,13 +111,14 @@ def timbre_changes(bands_db: np.ndarray, flags: np.ndarray, rules: ActivityRules
     after_gap = np.flatnonzero(np.diff(heard) > 1) + 1
     steady = np.arange(CHANGE_STEP_MS // FRAME_MS, len(heard), CHANGE_STEP_MS // FRAME_MS)
     spectra = np.maximum(bands_db[heard], rules.floor_db)
-    steady_novelty, gap_novelty = _novelty(spectra, steady), _novelty(spectra, after_gap)
+    steady_novelty = _novelty(spectra, steady, CHANGE_REACH_MS)
+    gap_novelty = _novelty(spectra, after_gap, GAP_REACH_MS)
     widest = maximum_filter1d(steady_novelty, 2 * (CHANGE_APART_MS // CHANGE_STEP_MS) + 1, mode="nearest")
     peaks = np.flatnonzero((steady_novelty == widest) & (widest > 0))
     found = [((int(heard[i - 1]) + int(heard[i])) // 2, n) for i, n in zip(after_gap, gap_novelty, strict=True)]
     taken = [frame for frame, _ in found]
     for frame, novelty in zip(heard[steady[peaks]].tolist(), steady_novelty[peaks], strict=True):
-        if all(abs(frame - other) >= CHANGE_APART_MS // FRAME_MS for other in _around(taken, frame)):
+        if all(abs(frame - other) >= NOT_AT_GAP_MS // FRAME_MS for other in _around(taken, frame)):
             found.append((frame, novelty))
     strengths = ((frame, 1 - float(np.exp(-novelty / CHANGE_DB))) for frame, novelty in sorted(found))
     return [(frame, strength) for frame, strength in strengths if strength >= WEAKEST_CHANGE]
@@ -162,9 +165,9 @@ def _excess(bands_db: np.ndarray, background_db: np.ndarray) -> np.ndarray:
     return most
 
 
-def _novelty(spectra: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def _novelty(spectra: np.ndarray, positions: np.ndarray, reach_ms: int) -> np.ndarray:
     """RMS difference in dB of the mean spectra before and after each position: shape of the positions."""
-    reach = CHANGE_REACH_MS // FRAME_MS
+    reach = reach_ms // FRAME_MS
     sums = np.concatenate([np.zeros((1, spectra.shape[1])), np.cumsum(spectra, axis=0, dtype=np.float64)])
     left, right = np.maximum(positions - reach, 0), np.minimum(positions + reach, len(spectra))
     before = (sums[positions] - sums[left]) / (positions - left)[:, None]

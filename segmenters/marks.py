@@ -11,6 +11,7 @@ from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import FRAME_MS, SPEECH, Hearing
 from segmenters.gaps import gaps, joined
+from segmenters.pauses import HAIR_MS, is_pause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +53,11 @@ class Mark:
     passed_cost: float = 0.0  # of a piece that goes over it
 
 
-HAIR_MS = 50  # a shorter gap between two events is none
-OTHER_SOUND = 0.6  # a change this strong at a silence says that another sound follows
-NEAR_MS = 200  # how far from the silence such a change may be placed
 MARGIN_WORTH = 1.5  # what a second of margin left off costs, in seconds of silence held
 BED_COST = 0.3  # of a cut between events while a bed goes on
 LOUD_COST, QUIET_COST = 1.0, 0.6  # of a cut through a sound, at its loudest and at its quietest
-CHANGE_HELP = 0.4  # how much of that a change of timbre, or an edge of an event, takes off
+CHANGE_HELP = 0.7  # how much of that a change of timbre takes off, by its strength
+EDGE_HELP = 0.4  # how much an edge of an event does
 QUIET_DB = 25.0  # below the loud moments of a stretch, a moment is as quiet as it need be
 QUIET_MS = 200  # over which quiet is measured
 CHOICES = 30  # quiet points that a stretch as long as the cap offers
@@ -96,7 +95,7 @@ def _sounding(events: Sequence[Event], hearing: Hearing, rules: CutRules) -> lis
         for gap in gaps(apart, hearing.span)
         if hearing.span.start_ms < gap.start_ms
         and gap.end_ms < hearing.span.end_ms
-        and (gap.duration_ms <= HAIR_MS or (gap.duration_ms <= rules.pause_ms and _is_pause(gap, hearing)))
+        and (gap.duration_ms <= HAIR_MS or (gap.duration_ms <= rules.pause_ms and is_pause(gap, hearing)))
     ]
     return joined([*apart, *pauses], hearing.span)
 
@@ -111,7 +110,7 @@ def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
         after = gap.end_ms - at_ms if sound_after else margin_ms
         missing_ms = margin_ms - min(before, after, margin_ms)
         cost_at[at_ms] = MARGIN_WORTH * rules.silence_cost * missing_ms / 1000
-    passed = rules.pause_cost if _is_pause(gap, hearing) else rules.passed_cost
+    passed = rules.pause_cost if is_pause(gap, hearing) else rules.passed_cost
     return Mark(
         points=tuple(sorted(cost_at.items())), silent=True, passed_cost=passed * min(1.0, gap.duration_ms / 1000)
     )
@@ -124,14 +123,6 @@ def _points_beside_sound(gap: Span, sound_before: bool, sound_after: bool, margi
         points |= {gap.start_ms + reach} if sound_before else {gap.start_ms}
         points |= {gap.end_ms - reach} if sound_after else {gap.end_ms}
     return points
-
-
-def _is_pause(gap: Span, hearing: Hearing) -> bool:
-    """Whether the sound goes on after the gap much as it was before."""
-    return not any(
-        change.strength >= OTHER_SOUND and gap.start_ms - NEAR_MS <= change.at_ms <= gap.end_ms + NEAR_MS
-        for change in hearing.changes
-    )
 
 
 def _bed(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
@@ -150,7 +141,7 @@ def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRule
             points[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
     for edge in (t for event in figures for t in (event.start_ms, event.end_ms)):
         if region.start_ms < edge < region.end_ms:
-            points[edge] = LOUD_COST - CHANGE_HELP
+            points[edge] = LOUD_COST - EDGE_HELP
     return [Mark(points=((at_ms, cost),)) for at_ms, cost in points.items()]
 
 
