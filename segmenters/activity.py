@@ -94,34 +94,39 @@ def bridged(ranges: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
 GAP_REACH_MS = 1_000  # how much sound is compared on each side of a silence
 CHANGE_REACH_MS = 4_000  # and within a sound, where every note and word is a change of its own
 CHANGE_STEP_MS = 50
-CHANGE_DB = 10.0  # RMS over the bands that makes a strength of 0.63
+CHANGE_DB = 10.0  # difference of two spectra that makes a strength of 0.63
 CHANGE_APART_MS = 1_500
 NOT_AT_GAP_MS = 500  # a change this near to a silence is the one at the silence
-WEAKEST_CHANGE = 0.3
+WEAKEST_CHANGE = 0.3  # within a sound; at a silence a weak change says something too
 
 
 def timbre_changes(bands_db: np.ndarray, flags: np.ndarray, rules: ActivityRules) -> list[tuple[int, float]]:
-    """Frames where the sound before differs most from the sound after, each with a strength of 0..1.
+    """Frames where the sound before differs from the sound after, each with a strength of 0..1.
 
-    Silence is left out of the comparison: whether what follows a pause is the same sound is heard as well.
+    There is one in every silence, which tells whether what follows it is the same sound, and one where the sound
+    before and after differ most.
     """
     heard = np.flatnonzero(flags)
     if len(heard) < 2 * CHANGE_STEP_MS // FRAME_MS:
         return []
-    after_gap = np.flatnonzero(np.diff(heard) > 1) + 1
+    gaps = np.flatnonzero(np.diff(heard) > 1) + 1
     steady = np.arange(CHANGE_STEP_MS // FRAME_MS, len(heard), CHANGE_STEP_MS // FRAME_MS)
     spectra = np.maximum(bands_db[heard], rules.floor_db)
-    steady_novelty = _novelty(spectra, steady, CHANGE_REACH_MS)
-    gap_novelty = _novelty(spectra, after_gap, GAP_REACH_MS)
-    widest = maximum_filter1d(steady_novelty, 2 * (CHANGE_APART_MS // CHANGE_STEP_MS) + 1, mode="nearest")
-    peaks = np.flatnonzero((steady_novelty == widest) & (widest > 0))
-    found = [((int(heard[i - 1]) + int(heard[i])) // 2, n) for i, n in zip(after_gap, gap_novelty, strict=True)]
+    novelty = _novelty(spectra, steady)
+    widest = maximum_filter1d(novelty, 2 * (CHANGE_APART_MS // CHANGE_STEP_MS) + 1, mode="nearest")
+    peaks = np.flatnonzero((novelty == widest) & (widest > 0))
+    across = _shape_change_db(spectra, gaps) if len(gaps) else np.zeros(0)
+    found = [((int(heard[i - 1]) + int(heard[i])) // 2, _strength(db)) for i, db in zip(gaps, across, strict=True)]
     taken = [frame for frame, _ in found]
-    for frame, novelty in zip(heard[steady[peaks]].tolist(), steady_novelty[peaks], strict=True):
-        if all(abs(frame - other) >= NOT_AT_GAP_MS // FRAME_MS for other in _around(taken, frame)):
-            found.append((frame, novelty))
-    strengths = ((frame, 1 - float(np.exp(-novelty / CHANGE_DB))) for frame, novelty in sorted(found))
-    return [(frame, strength) for frame, strength in strengths if strength >= WEAKEST_CHANGE]
+    for frame, db in zip(heard[steady[peaks]].tolist(), novelty[peaks], strict=True):
+        near = any(abs(frame - other) < NOT_AT_GAP_MS // FRAME_MS for other in _around(taken, frame))
+        if not near and _strength(db) >= WEAKEST_CHANGE:
+            found.append((frame, _strength(db)))
+    return sorted(found)
+
+
+def _strength(change_db: float) -> float:
+    return 1 - float(np.exp(-change_db / CHANGE_DB))
 
 
 def _around(frames: list[int], frame: int) -> list[int]:
@@ -165,12 +170,32 @@ def _excess(bands_db: np.ndarray, background_db: np.ndarray) -> np.ndarray:
     return most
 
 
-def _novelty(spectra: np.ndarray, positions: np.ndarray, reach_ms: int) -> np.ndarray:
+def _novelty(spectra_db: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """RMS difference in dB of the mean spectra before and after each position: shape of the positions."""
-    reach = reach_ms // FRAME_MS
-    sums = np.concatenate([np.zeros((1, spectra.shape[1])), np.cumsum(spectra, axis=0, dtype=np.float64)])
-    left, right = np.maximum(positions - reach, 0), np.minimum(positions + reach, len(spectra))
-    before = (sums[positions] - sums[left]) / (positions - left)[:, None]
-    after = (sums[right] - sums[positions]) / (right - positions)[:, None]
-    novelty: np.ndarray = np.sqrt(np.mean((after - before) ** 2, axis=1))
+    reach = CHANGE_REACH_MS // FRAME_MS
+    left, right = np.maximum(positions - reach, 0), np.minimum(positions + reach, len(spectra_db))
+    change = _means(spectra_db, positions, right) - _means(spectra_db, left, positions)
+    novelty: np.ndarray = np.sqrt(np.mean(change**2, axis=1))
     return novelty
+
+
+def _shape_change_db(spectra_db: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """How much the shapes of the spectra next to each gap differ, whatever their levels: shape of the gaps.
+
+    The standard deviation over the bands, in dB, of the difference between the mean powers on both sides, as far as the
+    next gap.
+    """
+    reach = GAP_REACH_MS // FRAME_MS
+    left = np.maximum(gaps - reach, np.concatenate([[0], gaps[:-1]]))
+    right = np.minimum(gaps + reach, np.concatenate([gaps[1:], [len(spectra_db)]]))
+    power = 10 ** (spectra_db / 10)
+    change_db = 10 * np.log10(_means(power, gaps, right) / _means(power, left, gaps))
+    shape: np.ndarray = np.std(change_db, axis=1)
+    return shape
+
+
+def _means(spectra: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Mean spectrum of each range of frames: shape (ranges, bands)."""
+    sums = np.concatenate([np.zeros((1, spectra.shape[1])), np.cumsum(spectra, axis=0, dtype=np.float64)])
+    means: np.ndarray = (sums[ends] - sums[starts]) / (ends - starts)[:, None]
+    return means

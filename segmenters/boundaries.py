@@ -47,6 +47,7 @@ class _Way:
         self.cut_costs = np.array([cost for mark in marks for _, cost in mark.points]) + rules.cut_cost
         self.mark_index = np.repeat(np.arange(len(marks)), [len(mark.points) for mark in marks])
         self.silent = np.array([mark.silent for mark in marks])
+        self.parted_costs = np.array([mark.parted_cost for mark in marks])
         self.passed = np.concatenate([[0.0], np.cumsum([mark.passed_cost for mark in marks])])
         self.held = _silence_until(self.times_ms, silences) * rules.silence_cost / 1000
 
@@ -74,7 +75,8 @@ class _Way:
         held = self.held[point] - self.held[first:point]
         passed = self.passed[self.mark_index[point]] - self.passed[self.mark_index[first:point] + 1]
         even = EVEN_COST * (durations_ms / self.rules.max_ms) ** 2
-        costs: np.ndarray = short + held + np.maximum(passed, 0.0) + even
+        parted = self.parted_costs[self.mark_index[point]]
+        costs: np.ndarray = short + held + np.maximum(passed, 0.0) + even + parted
         return costs
 
     def _pieces(self, came_from: np.ndarray) -> list[tuple[int, int, bool]]:

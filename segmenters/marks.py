@@ -1,6 +1,5 @@
 """The places where a listener might cut, each with the points it offers. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import FRAME_MS, SPEECH, Hearing
 from segmenters.gaps import gaps, joined
-from segmenters.pauses import HAIR_MS, is_pause
+from segmenters.pauses import HAIR_MS, other_follows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +20,12 @@ class CutRules:
     min_ms: int = 1_000  # shorter pieces carry no scene; they are made only where there is no other way
     max_ms: int = 30_000  # what one annotator call can hear; never exceeded
     margin_ms: int = 350  # of silence that an event keeps on each side, where there is so much
-    pause_ms: int = 800  # a shorter one does not part what goes on after it
     longest_event_ms: int = 60_000  # a longer sound is a bed that others lie on; its ends are no place to cut
     cut_cost: float = 0.03  # of any cut, so that there are no more than it takes
     short_cost: float = 0.5  # of a piece of no length; less the nearer it comes to min_ms
     silence_cost: float = 0.2  # of each second of silence that a piece holds
-    passed_cost: float = 0.25  # of a silence of a second or more that a piece goes over
-    pause_cost: float = 0.1  # the same, where the same sound goes on after it
+    passed_cost: float = 0.2  # of a silence between two sounds that a piece goes over
+    pause_cost: float = 0.3  # of a cut in a pause of one sound
 
     def __post_init__(self) -> None:
         if self.min_ms < 1 or self.max_ms < 2 * self.min_ms:
@@ -51,10 +49,12 @@ class Mark:
     points: tuple[tuple[int, float], ...]  # (at_ms, cost)
     silent: bool = False  # between two of its points nothing is heard
     passed_cost: float = 0.0  # of a piece that goes over it
+    parted_cost: float = 0.0  # of a piece that ends at it, wherever in it
 
 
 MARGIN_WORTH = 1.5  # what a second of margin left off costs, in seconds of silence held
 BED_COST = 0.3  # of a cut between events while a bed goes on
+BED_PASSED_COST = 0.1  # of a piece that goes over a second or more of bed alone
 LOUD_COST, QUIET_COST = 1.0, 0.6  # of a cut through a sound, at its loudest and at its quietest
 CHANGE_HELP = 0.7  # how much of that a change of timbre takes off, by its strength
 EDGE_HELP = 0.4  # how much an edge of an event does
@@ -70,7 +70,7 @@ def marks_of(hearing: Hearing, rules: CutRules) -> list[Mark]:
     """
     whole = hearing.span
     figures = [e for e in hearing.events if e.label == SPEECH or e.duration_ms <= rules.longest_event_ms]
-    sounding, regions = _sounding(hearing.events, hearing, rules), _sounding(figures, hearing, rules)
+    sounding, regions = (joined(events, whole, bridge_ms=HAIR_MS) for events in (hearing.events, figures))
     marks: list[Mark] = []
     for gap in gaps(regions, whole):
         marks += [_silence(part, hearing, rules) for part in gaps(sounding, gap)]
@@ -87,22 +87,10 @@ def silences_of(hearing: Hearing) -> list[Span]:
     return gaps(hearing.events, hearing.span)
 
 
-def _sounding(events: Sequence[Event], hearing: Hearing, rules: CutRules) -> list[Span]:
-    """What the events cover; a short pause does not part what is the same sound before and after it."""
-    apart = joined(events, hearing.span)
-    pauses = [
-        gap
-        for gap in gaps(apart, hearing.span)
-        if hearing.span.start_ms < gap.start_ms
-        and gap.end_ms < hearing.span.end_ms
-        and (gap.duration_ms <= HAIR_MS or (gap.duration_ms <= rules.pause_ms and is_pause(gap, hearing)))
-    ]
-    return joined([*apart, *pauses], hearing.span)
-
-
 def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
     """Points at several distances from the sounds on both sides; the ends of the recording are no sounds."""
     sound_before, sound_after = gap.start_ms > hearing.span.start_ms, gap.end_ms < hearing.span.end_ms
+    other = other_follows(gap, hearing) if sound_before and sound_after else 1.0
     margin_ms = min(rules.margin_ms, gap.duration_ms // 3)
     cost_at: dict[int, float] = {}
     for at_ms in _points_beside_sound(gap, sound_before, sound_after, margin_ms):
@@ -110,9 +98,11 @@ def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
         after = gap.end_ms - at_ms if sound_after else margin_ms
         missing_ms = margin_ms - min(before, after, margin_ms)
         cost_at[at_ms] = MARGIN_WORTH * rules.silence_cost * missing_ms / 1000
-    passed = rules.pause_cost if is_pause(gap, hearing) else rules.passed_cost
     return Mark(
-        points=tuple(sorted(cost_at.items())), silent=True, passed_cost=passed * min(1.0, gap.duration_ms / 1000)
+        points=tuple(sorted(cost_at.items())),
+        silent=True,
+        passed_cost=rules.passed_cost * other,
+        parted_cost=rules.pause_cost * (1 - other),
     )
 
 
@@ -130,7 +120,7 @@ def _bed(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
     quiet = [point for point, _ in _quiet_points(gap, hearing, rules)]
     edges = _points_beside_sound(gap, True, True, rules.margin_ms)
     points = tuple((at_ms, BED_COST) for at_ms in sorted({*quiet, *edges}))
-    return Mark(points=points, passed_cost=rules.pause_cost * min(1.0, gap.duration_ms / 1000))
+    return Mark(points=points, passed_cost=BED_PASSED_COST * min(1.0, gap.duration_ms / 1000))
 
 
 def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRules) -> list[Mark]:

@@ -1,12 +1,16 @@
-"""A pause or an end: what a silence is depends on what lies on its two sides."""
+"""A pause or an end: how likely another sound follows depends on the silence and on what lies on its two sides."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import FRAME_MS, SOUND, SPEECH, Change, Hearing
-from segmenters.pauses import is_pause
+from segmenters.pauses import other_follows
 
 
 def around(gap: Span, before: str, after: str, strength: float = 0.0) -> Hearing:
@@ -24,25 +28,34 @@ def around(gap: Span, before: str, after: str, strength: float = 0.0) -> Hearing
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "length_ms", "strength", "expected"),
+    ("before", "after", "length_ms", "strength", "other"),
     [
-        pytest.param(SPEECH, SPEECH, 600, 0.0, True, id="a voice takes breath"),
-        pytest.param(SPEECH, SPEECH, 600, 0.8, False, id="another voice answers"),
-        pytest.param(SPEECH, SPEECH, 260, 0.8, True, id="a stop within a word"),
-        pytest.param(SOUND, SOUND, 600, 0.3, True, id="a clock ticks"),
-        pytest.param(SOUND, SOUND, 600, 0.8, False, id="a door after a dog"),
-        pytest.param(SPEECH, SOUND, 600, 0.0, False, id="a sound after speech"),
-        pytest.param(SOUND, SPEECH, 600, 0.0, False, id="speech after a sound"),
-        pytest.param(SOUND, SPEECH, 200, 0.9, True, id="too short to be heard as an end"),
+        pytest.param(SPEECH, SPEECH, 600, 0.2, False, id="a voice takes breath"),
+        pytest.param(SPEECH, SPEECH, 900, 0.8, True, id="another voice answers"),
+        pytest.param(SPEECH, SPEECH, 200, 0.8, False, id="a stop within a word"),
+        pytest.param(SOUND, SOUND, 700, 0.2, False, id="a clock ticks"),
+        pytest.param(SOUND, SOUND, 600, 0.8, True, id="a door after a dog"),
+        pytest.param(SPEECH, SOUND, 800, 0.5, True, id="a sound after speech"),
+        pytest.param(SOUND, SPEECH, 800, 0.5, True, id="speech after a sound"),
+        pytest.param(SPEECH, SPEECH, 8_000, 0.1, True, id="a voice, and later a voice"),
     ],
 )
-def test_pauses(before, after, length_ms, strength, expected):
+def test_what_a_silence_is(before, after, length_ms, strength, other):
     gap = Span.of(7_000, 7_000 + length_ms)
-    assert is_pause(gap, around(gap, before, after, strength)) is expected
+    assert (other_follows(gap, around(gap, before, after, strength)) > 0.5) is other
+
+
+@given(st.integers(60, 5_000), st.floats(0, 0.98), st.sampled_from([SPEECH, SOUND]))
+def test_the_longer_the_silence_and_the_stronger_the_change_the_likelier(length_ms, strength, label):
+    gap, longer = Span.of(7_000, 7_000 + length_ms), Span.of(7_000, 8_000 + length_ms)
+    likely = other_follows(gap, around(gap, label, label, strength))
+    assert 0 <= likely <= 1
+    assert other_follows(longer, around(longer, label, label, strength)) > likely
+    assert other_follows(gap, around(gap, label, label, strength + 0.02)) > likely
 
 
 def test_a_change_elsewhere_says_nothing():
     gap = Span.of(7_000, 7_600)
     heard = around(gap, SPEECH, SPEECH)
-    elsewhere = Change(at_ms=4_000, strength=1.0)
-    assert is_pause(gap, Hearing(span=heard.span, events=heard.events, changes=(elsewhere,), level_db=heard.level_db))
+    elsewhere = replace(heard, changes=(Change(at_ms=4_000, strength=1.0),))
+    assert other_follows(gap, elsewhere) == other_follows(gap, heard)
