@@ -82,7 +82,7 @@ class MadeSounds:
 
 
 class FolderOfSounds:
-    """Real ones: `clips/<label>__<id>.ogg`, `music/`, `speech/`, and if there are any `digits/<digit>_<who>_<n>.wav`."""
+    """Real: `clips/<label>__<id>.ogg`, `music/`, `speech/`, and if there are any, `digits/<digit>_<who>_<n>.wav`."""
 
     def __init__(self, folder: Path) -> None:
         clips = sorted((folder / "clips").glob("*__*.*"))
