@@ -23,7 +23,8 @@ Segmenter = Callable[[Waveform], list[tuple[Span, Kinds]]]
 
 ANY = frozenset(Branch)
 SPEECH = frozenset({Branch.SPEECH})
-PACKED_MS = (3_000, 30_000)
+PAUSE_MS = 1_000  # what pipelines for speech corpora join across
+CAP_MS = 30_000
 
 
 def ours() -> Segmenter:
@@ -57,20 +58,20 @@ def voices() -> Segmenter:
 
 
 def packed_voices() -> Segmenter:
-    """The voice detector's stretches joined to 3 to 30 s, as pipelines for speech corpora do."""
+    """The voice detector's stretches joined across pauses to 30 s at most, as pipelines for speech corpora do."""
     vad = SileroVad()
-    return lambda waveform: [(span, SPEECH) for span in packed(_voices(vad, waveform), *PACKED_MS)]
+    return lambda waveform: [(span, SPEECH) for span in packed(_voices(vad, waveform), PAUSE_MS, CAP_MS)]
 
 
-def packed(spans: list[Span], least_ms: int, most_ms: int) -> list[Span]:
-    """Neighbours joined for as long as they fit; what is still too short is dropped."""
+def packed(spans: list[Span], pause_ms: int, most_ms: int) -> list[Span]:
+    """Neighbours joined across short pauses for as long as they fit."""
     joined: list[Span] = []
     for span in spans:
-        if joined and span.end_ms - joined[-1].start_ms <= most_ms:
+        if joined and span.start_ms - joined[-1].end_ms <= pause_ms and span.end_ms - joined[-1].start_ms <= most_ms:
             joined[-1] = Span.of(joined[-1].start_ms, span.end_ms)
         else:
             joined.append(span)
-    return [span for span in joined if span.duration_ms >= least_ms]
+    return joined
 
 
 def auditok_split() -> Segmenter:
@@ -109,7 +110,7 @@ METHODS: dict[str, Callable[[], Segmenter]] = {
     "fixed 10 s": lambda: fixed(10_000),
     "fixed 30 s": lambda: fixed(30_000),
     "VAD": voices,
-    "VAD packed to 3-30 s": packed_voices,
+    "VAD, packed": packed_voices,
     "auditok": auditok_split,
     "band gate alone": gate,
 }
