@@ -20,9 +20,12 @@ def times_s(seconds: float) -> np.ndarray:
 
 def swept(pitch_hz: np.ndarray, harmonics: int = 1, fall: float = 1.0) -> np.ndarray:
     """A tone whose pitch follows the curve, its n-th harmonic weaker by n to the power of `fall`."""
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
-    parts = [np.where(pitch_hz * n < 0.45 * RATE_HZ, np.sin(n * phase), 0.0) / n**fall for n in range(1, harmonics + 1)]
-    return np.sum(parts, axis=0)
+    turn = np.exp(2j * np.pi * np.cumsum(pitch_hz) / RATE_HZ)
+    sound, here = np.zeros(len(pitch_hz)), np.ones(len(pitch_hz), complex)
+    for n in range(1, harmonics + 1):
+        here *= turn
+        sound += here.imag * (pitch_hz * n < 0.45 * RATE_HZ) / n**fall
+    return sound
 
 
 def hump(length: int, attack: float = 0.2) -> np.ndarray:
