@@ -31,7 +31,7 @@ from segmenters.vad import RATE_HZ, WINDOW_SAMPLES, SileroVad, SpeechRules, spee
 
 Stretches = list[tuple[int, int]]  # of speech, in samples
 Hears = Callable[[np.ndarray], Stretches]
-TIMED_S = 300  # of sound are heard for the timing
+TIMED_S = 180  # of sound are heard for the timing
 ROUNDS = 3
 PACKAGE_MS = {"min_speech_duration_ms": 250, "min_silence_duration_ms": 100, "speech_pad_ms": 30}
 
