@@ -25,7 +25,15 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.segmentation
+	$(BIN)/python -m benchmarks.vad
+
+docs/segmentation.png: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[dev,bench]"
+	$(BIN)/python -m benchmarks.scenes demo/scenes --count 19
+	$(BIN)/python -m benchmarks.picture demo/scenes/scene_18.flac $@
 
 setup: $(READY)
 

@@ -13,6 +13,7 @@ from segmenters.base import FRAME_MS, SOUND, SPEECH, Change, Hearing
 from segmenters.gaps import gaps
 from segmenters.vad import WINDOW_MS, SileroVad, SpeechRules, at_16k, speech_spans
 
+VOICE_MEMORY_MS = 8_000  # left to itself, the voice detector goes deaf in long steady sound
 TAIL_MS = 500  # breath, reverberation and room noise this near to a voice belong to it
 OVERHANG_MS = 200  # the voice detector lets go this late at most
 MOSTLY_SPEECH = 0.6  # what is speech to this share is a sound of its own only where it outlasts the speech
@@ -21,7 +22,7 @@ OUTLASTS_MS = 150
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedDetectorConfig:
-    speech: SpeechRules = field(default_factory=SpeechRules)
+    speech: SpeechRules = field(default_factory=lambda: SpeechRules(memory_ms=VOICE_MEMORY_MS))
     activity: ActivityRules = field(default_factory=ActivityRules)
 
     def build(self) -> "EmbeddedDetector":

@@ -30,14 +30,14 @@ WEIGHTS = "silero_vad_16k_sequence.onnx"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechRules:
-    """When a run of probabilities counts as speech. The defaults are the published ones, but for the memory."""
+    """When a run of probabilities counts as speech. The defaults are the package's own."""
 
     threshold: float = 0.5  # speech begins at or above it
     neg_threshold: float = 0.35  # and lasts until it falls below this
     min_speech_ms: int = 250
     min_silence_ms: int = 100  # a shorter pause does not end speech
     pad_ms: int = 30  # added at both ends
-    memory_ms: int = 8_000  # the network begins anew this often; the package never does
+    memory_ms: int | None = None  # the network begins anew this often; None, as in the package: never
 
     def __post_init__(self) -> None:
         if not 0.0 < self.neg_threshold <= self.threshold < 1.0:
@@ -50,7 +50,7 @@ class SpeechRules:
                 f"min_speech_ms={self.min_speech_ms}, min_silence_ms={self.min_silence_ms} and pad_ms={self.pad_ms} "
                 "must not be negative"
             )
-        if self.memory_ms < 1_000:
+        if self.memory_ms is not None and self.memory_ms < 1_000:
             raise ConfigError(f"memory_ms={self.memory_ms} must be at least 1000, or no word would be heard whole")
 
 
@@ -71,6 +71,8 @@ class SileroVad:
 
     def probabilities(self, samples_16k: np.ndarray) -> np.ndarray:
         """How likely speech is in each window of 32 ms: float32, shape (windows,); the last may be part empty."""
+        if self.rules.memory_ms is None:
+            return self._from_rest(samples_16k)
         num_windows = -(-len(samples_16k) // WINDOW_SAMPLES)
         memory = self.rules.memory_ms // WINDOW_MS
         heard = [np.zeros(0, np.float32)]
@@ -83,7 +85,7 @@ class SileroVad:
     def _from_rest(self, samples: np.ndarray) -> np.ndarray:
         """The probabilities that the network gives when it begins with these samples."""
         hidden, cell = np.zeros(STATE_SHAPE, np.float32), np.zeros(STATE_SHAPE, np.float32)
-        heard = []
+        heard = [np.zeros(0, np.float32)]
         for windows in _blocks(samples):
             speech, hidden, cell = self._session.run(
                 ["speech_probs", "hn", "cn"], {"input": windows, "h": hidden, "c": cell}

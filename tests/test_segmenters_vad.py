@@ -3,20 +3,28 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.decode import decode
 from schemas.errors import ConfigError
+from segmenters.embedded import EmbeddedDetectorConfig
 from segmenters.vad import WINDOW_MS, SileroVad, SpeechRules, at_16k, speech_spans
 from tests.sounds import RATE_HZ, noise, one_after_another, silence, together, tone, voice, waveform
 
-NEVER_MS = 10**9
+REAL = Path(__file__).parents[2] / "shared" / "speech"
 
 
 @pytest.fixture(scope="module")
 def vad():
     return SileroVad()
+
+
+@pytest.fixture(scope="module")
+def forgetful():
+    return SileroVad(SpeechRules(memory_ms=8_000))
 
 
 def spans(vad: SileroVad, samples: np.ndarray) -> list[tuple[int, int]]:
@@ -40,9 +48,27 @@ def test_there_is_one_probability_for_each_window_begun(vad):
         assert len(vad.probabilities(np.zeros(num_samples, np.float32))) == -(-num_samples // 512)
 
 
-def test_a_voice_is_heard_after_a_long_noise(vad):
+def test_a_voice_is_heard_after_a_long_noise(forgetful):
     samples = one_after_another(noise(60_000, db=-30), voice(2_000), silence(500))
-    assert any(abs(start_ms - 60_000) < 300 for start_ms, _ in spans(vad, samples))
+    assert any(abs(start_ms - 60_000) < 300 for start_ms, _ in spans(forgetful, samples))
+
+
+def test_what_lies_beyond_its_memory_changes_nothing(forgetful):
+    begun = forgetful.probabilities(together(voice(20_000), noise(20_000, -50)).astype(np.float32))
+    other = one_after_another(noise(6_000), together(voice(20_000), noise(20_000, -50))[96_000:]).astype(np.float32)
+    windows = 8_000 // WINDOW_MS
+    assert np.array_equal(begun[windows:], forgetful.probabilities(other)[windows:])
+
+
+def test_without_a_limit_it_remembers_all(vad):
+    samples = one_after_another(voice(4_000), noise(12_000, -30)).astype(np.float32)
+    halves = [vad.probabilities(part) for part in np.split(samples, [512 * 250])]
+    assert not np.array_equal(vad.probabilities(samples), np.concatenate(halves))
+
+
+def test_the_detector_asks_for_the_memory_that_the_package_does_not_limit():
+    assert SpeechRules().memory_ms is None
+    assert EmbeddedDetectorConfig().speech.memory_ms == 8_000
 
 
 def test_other_sample_rates_are_brought_to_16_khz():
@@ -80,17 +106,36 @@ def test_torch_is_not_loaded():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.slow
-def test_it_agrees_with_the_package():
+@pytest.fixture(scope="module")
+def package():
+    """The package's own timestamps, in samples, from each of its two models."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        package = pytest.importorskip("silero_vad")
-        model = package.load_silero_vad(onnx=True)
-        pieces = [silence(700), voice(2_300), silence(400), voice(900), noise(3_000, -40), voice(5_000)]
-        samples = together(one_after_another(*pieces), noise(12_000, -50)).astype(np.float32)
-        theirs = package.get_speech_timestamps(samples, model)
-    ours = spans(SileroVad(SpeechRules(memory_ms=NEVER_MS)), samples)
-    assert len(ours) == len(theirs) > 1
-    for (start_ms, end_ms), their in zip(ours, theirs, strict=True):
-        assert abs(start_ms - their["start"] / 16) <= WINDOW_MS
-        assert abs(end_ms - their["end"] / 16) <= WINDOW_MS
+        import silero_vad
+
+        models = {name: silero_vad.load_silero_vad(onnx=name == "onnx") for name in ("onnx", "torch")}
+    return lambda samples, name: silero_vad.get_speech_timestamps(samples, models[name])
+
+
+def agree(ours: list[tuple[int, int]], theirs: list[dict[str, int]]) -> bool:
+    edges = [(stretch["start"] / 16, stretch["end"] / 16) for stretch in theirs]
+    return len(ours) == len(edges) and np.allclose(ours, edges, rtol=0, atol=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["onnx", "torch"])
+def test_it_hears_made_voices_as_the_package_does(vad, package, model):
+    pieces = [silence(700), voice(2_300), silence(400), voice(900), noise(3_000, -40), voice(5_000), noise(9_000, -30)]
+    samples = together(one_after_another(*pieces), noise(12_000, -50)).astype(np.float32)
+    ours = spans(vad, samples)
+    assert len(ours) > 1
+    assert agree(ours, package(samples, model))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recordings of speech in ../shared are not beside the checkout")
+@pytest.mark.parametrize("path", sorted(set(REAL.glob("*")) - set(REAL.glob("*.rttm"))), ids=lambda path: path.stem)
+def test_it_hears_real_voices_as_the_package_does(vad, package, path):
+    with path.open("rb") as file:
+        samples = decode(file, RATE_HZ).waveform.samples
+    assert agree(spans(vad, samples), package(samples, "onnx"))
