@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from annotators.beat import beat_of
-from annotators.harmony import NAMES, chords_of, chroma_of, key_of
+from annotators.harmony import NAMES, chords_of, key_of
 from annotators.music import MusicConfig, dynamics_of
+from annotators.notes import notes_of
+from annotators.onsets import onset_strengths
 from schemas.audio import Waveform
 from schemas.record import Outcome, Profile
 from tests.make_clips import RATE_HZ, clip, event, noise, plucked, quiet, tone
@@ -24,29 +26,38 @@ def waveform(samples):
     return Waveform.from_float(samples, RATE_HZ)
 
 
+def beat_in(samples):
+    heard = waveform(samples)
+    return beat_of(onset_strengths(heard.samples), notes_of(heard.samples), heard.duration_ms)
+
+
+def chords_in(samples, duration_ms):
+    return chords_of(notes_of(waveform(samples).samples), duration_ms)
+
+
 def said_of(samples, *events, music=0.9):
     return ANNOTATOR.annotate([clip(samples, *events, profile=Profile(music=music))])[0]
 
 
 @pytest.mark.parametrize("bpm", [75, 90, 120, 150])
 def test_the_tempo_is_found_and_the_beats_lie_on_the_plucks(bpm):
-    beat = beat_of(waveform(song(bpm)))
+    beat = beat_in(song(bpm))
     assert beat.tempo_bpm == pytest.approx(bpm, rel=0.02)
     gap_ms = round(60_000 / bpm)
     off_ms = [(at + gap_ms // 2) % gap_ms - gap_ms // 2 for at in beat.beats_ms]
     assert max(map(abs, off_ms)) <= 40
-    assert beat.score > 0.8
+    assert beat.score > 0.5
 
 
 @pytest.mark.parametrize("tonic", range(12))
 def test_the_key_moves_with_the_notes(tonic):
-    chroma = chroma_of(waveform(song(tonic=60 + tonic, num_beats=16)))
-    assert key_of(chroma).name == f"{NAMES[tonic]} major"
+    notes = notes_of(waveform(song(tonic=60 + tonic, num_beats=16)).samples)
+    assert key_of(notes, chords_of(notes, 8_000)).name == f"{NAMES[tonic]} major"
 
 
 def test_a_song_tuned_a_third_of_a_semitone_high_keeps_its_chords():
     sharp = song(tonic=60.33, num_beats=16)
-    names = [chord.name for chord in chords_of(chroma_of(waveform(sharp)), 8_000)]
+    names = [chord.name for chord in chords_in(sharp, 8_000)]
     assert names == ["C", "Am", "F", "G"]
 
 
@@ -60,10 +71,11 @@ def test_chords_tile_the_music_and_change_where_they_do():
 
 def test_what_is_clear_is_told():
     said = said_of(song())
-    assert [fact.kind for fact in said.facts] == ["music", "tempo", "key", "chords", "dynamics"]
+    assert [fact.kind for fact in said.facts] == ["music", "tempo", "meter", "key", "chords", "dynamics"]
     assert said.key == "C major"
     assert (
-        said.text == "music, about 120 beats a minute, C major, the chords C, Am, F, G, C, Am, F, G, at a steady level"
+        said.text
+        == "music, about 120 beats a minute, in four, C major, the chords C, Am, F, G, C, Am, F, G, at a steady level"
     )
 
 
@@ -78,8 +90,8 @@ def test_what_is_not_there_is_not_told(samples):
 @pytest.mark.parametrize("duration_ms", [0, 1, 20, 300, 2_000])
 @pytest.mark.parametrize("sound", [quiet, tone, noise])
 def test_what_is_too_short_or_silent_has_no_beat_and_its_chords_still_tile(sound, duration_ms):
-    heard = waveform(sound(duration_ms))
-    beat, chords = beat_of(heard), chords_of(chroma_of(heard), max(1, duration_ms))
+    heard = sound(duration_ms)
+    beat, chords = beat_in(heard), chords_in(heard, max(1, duration_ms))
     assert beat is None or beat.score < MusicConfig().min_beat_score
     assert chords[0].start_ms == 0
     assert chords[-1].end_ms == max(1, duration_ms)
