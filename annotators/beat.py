@@ -1,7 +1,7 @@
 """Tempo and beats: how alike the onsets are some time later, and then the best path through them.
 
 Each tempo between 45 and 220 is judged by the autocorrelation of the onsets at its period, at its multiples and at its
-parts; a beat is what repeats at two, three and four times its period and has little of its own at a quarter of it. The
+parts: a beat is what comes again after one period and in groups of two to four, and has little of its own between. The
 weights were fitted by logistic regression to composed pieces, so the score is the probability of the tempo among all
 others. The beats follow Ellis, "Beat tracking by dynamic programming" (2007).
 """
@@ -23,13 +23,20 @@ NEAR = 0.05  # of a tempo: what counts as the same
 LAG_SLACK = 0.012  # of a lag, by which a human tempo may wander
 TAKEN_AS_FELT_BPM = 110.0
 
-# The fitted weights: (what, times the period, weight).
-EVIDENCE = (
-    *(("all", times, w) for times, w in ((1 / 4, -1.0), (1 / 3, -0.4), (2 / 3, -0.8), (1, 2.1), (2, 1.9), (3, 2.0))),
-    *(("all", 4, 1.6), ("low", 2, 1.9), ("low", 3, 0.7), ("low", 4, 1.1)),
-    *(("harmony", times, w) for times, w in ((1 / 2, -1.0), (1, 1.0), (2, 0.7), (3, 1.2), (4, 1.1))),
+Ways = tuple[tuple[float, ...], ...]  # multiples of the period: the best of some means
+AGAIN_AND_AGAIN: Ways = ((1, 2, 3, 4),)
+IN_GROUPS: Ways = ((2, 4), (3, 6), (4, 8))
+ONCE_A_GROUP: Ways = ((2,), (3,), (4,))
+EVIDENCE: tuple[tuple[str, Ways, float], ...] = (  # and the fitted weight
+    *(("all", ((times,),), weight) for times, weight in ((1 / 4, -1.3), (1 / 3, -0.4), (2 / 3, -0.7), (1, 3.2))),
+    ("all", AGAIN_AND_AGAIN, 3.3),
+    ("all", IN_GROUPS, 2.1),
+    ("low", ((2 / 3,),), -0.6),
+    ("low", ONCE_A_GROUP, 2.5),
+    *(("harmony", ((times,),), weight) for times, weight in ((1 / 2, -1.4), (2 / 3, -0.6), (1, 1.4), (3 / 2, -2.0))),
+    ("harmony", ONCE_A_GROUP, 1.5),
 )
-FASTER, FAR_OFF = 1.0, -1.3  # per octave above the tempo that is taken as felt, and per octave squared
+FASTER, FAR_OFF = 0.9, -1.2  # per octave above the tempo that is taken as felt, and per octave squared
 
 ONSET_WEIGHTS = np.array([1.5, 1.0, 0.5])  # of low, middle and high: a bass note marks a beat more than a cymbal
 HARMONY_WEIGHT = 0.5
@@ -84,7 +91,14 @@ def tempo_evidence(rises: np.ndarray, harmony: np.ndarray) -> np.ndarray:
     """What each row of EVIDENCE sees at each tempo of BPM: shape (rows, tempi)."""
     heard = {"all": rises.sum(axis=0), "low": rises[0], "harmony": harmony}
     alike = {what: _autocorrelation(strength) for what, strength in heard.items()}
-    return np.array([_around(alike[what], times * PERIODS) for what, times, _ in EVIDENCE])
+    lags = {times for _, ways, _ in EVIDENCE for way in ways for times in way}
+    near = {(what, times): _around(alike[what], times * PERIODS) for what in heard for times in lags}
+    return np.array(
+        [
+            np.max([np.mean([near[what, times] for times in way], axis=0) for way in ways], axis=0)
+            for what, ways, _ in EVIDENCE
+        ]
+    )
 
 
 def harmonic_change(notes: Notes, num_frames: int) -> np.ndarray:

@@ -23,6 +23,8 @@ IN_MAJOR = ((0, ""), (2, "m"), (4, "m"), (5, ""), (7, ""), (9, "m"))  # semitone
 IN_MINOR = ((0, "m"), (3, ""), (5, "m"), (7, "m"), (7, ""), (8, ""), (10, ""))
 KEY_WEIGHTS = np.array([3.9, 2.8, 3.8, 4.0, 0.8, 0.8])  # treble, bass, chords of the key, its tonic; first, last chord
 MIN_CLARITY = 0.5  # of the notes: noise has 0.42
+MIN_IN_TUNE = 0.12  # speech has 0.05 at most, drums with a bass 0.16, songs 0.2 to 0.8
+MIN_NAMED = 0.2  # of the time: without chords there is no key
 
 STEP_MS = 500  # of chords where there is no beat
 SHAPES = {"": (0, 4, 7), "m": (0, 3, 7)}
@@ -32,7 +34,7 @@ SEVENTH_COST = 0.03  # of likeness, which a fourth note always raises
 BASS_WEIGHT = 0.45
 MIN_BASS = 0.2  # of the treble: a fainter bass counts for less
 ROOT, THIRD, FIFTH = 1.0, 0.5, 0.6  # what they count for in the bass
-NO_CHORD = 0.86  # likeness that a chord must pass to be preferred to none
+NO_CHORD = 0.82  # likeness that a chord must pass to be preferred to none
 DECISION = 12.0  # how fast a chord grows improbable with its likeness
 CHANGE = 2.0  # what a change costs, in the same units
 TRIADS = 24
@@ -57,6 +59,8 @@ def chords_of(notes: Notes, duration_ms: int, beats_ms: tuple[int, ...] = ()) ->
     """Chords that tile the sound; "N" where none fits. They change on beats where beats are given."""
     edges = _edges(duration_ms, beats_ms)
     likeness = likeness_of(notes, edges.astype(float))
+    if notes.in_tune < MIN_IN_TUNE:
+        likeness[:, NONE] = 2.0
     states = _best_path(DECISION * likeness)
     sure = np.exp(DECISION * (likeness - likeness.max(axis=1, keepdims=True)))
     sure /= sure.sum(axis=1, keepdims=True)
@@ -76,7 +80,8 @@ def chords_of(notes: Notes, duration_ms: int, beats_ms: tuple[int, ...] = ()) ->
 
 def key_of(notes: Notes, chords: list[ChordSpan]) -> Key | None:
     """The likeliest key; None where no notes sound."""
-    if notes.clarity < MIN_CLARITY or not any(chord.name != "N" for chord in chords):
+    named_ms = sum(chord.end_ms - chord.start_ms for chord in chords if chord.name != "N")
+    if notes.clarity < MIN_CLARITY or notes.in_tune < MIN_IN_TUNE or named_ms < MIN_NAMED * chords[-1].end_ms:
         return None
     logits = KEY_WEIGHTS @ key_evidence(notes, chords)
     likely = np.exp(logits - logits.max())

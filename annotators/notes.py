@@ -33,6 +33,7 @@ TUNING_STEP = 0.02  # semitones
 class Notes:
     strengths: np.ndarray  # shape (frames, notes) from E1 up, in units of their mean; frame i lies around i * HOP_MS
     tuning_semitones: float  # above A4 = 440 Hz, -0.5..0.5
+    in_tune: float  # 0..1: how well the partials agree on one grid of semitones; a voice that speaks has 0.05 at most
     clarity: float  # 0..1: how much of the sound the notes explain
 
     @property
@@ -49,15 +50,16 @@ def notes_of(samples_16k: np.ndarray) -> Notes:
     magnitude = np.sqrt(centred_spectra(samples_16k, SIZE_SAMPLES, HOP_SAMPLES))
     mean = float(magnitude.mean())
     if mean <= 1e-7:
-        return Notes(strengths=np.zeros((len(magnitude), NUM_NOTES)), tuning_semitones=0.0, clarity=0.0)
+        return Notes(strengths=np.zeros((len(magnitude), NUM_NOTES)), tuning_semitones=0.0, in_tune=0.0, clarity=0.0)
     magnitude = magnitude / mean
-    tuning = _tuning(magnitude)
+    tuning, in_tune = _tuning(magnitude)
     spectra = _evened(magnitude @ _log_bins(round(tuning / TUNING_STEP)))
     strengths = _explained(spectra, _dictionary())
     left = spectra - strengths @ _dictionary()
     return Notes(
         strengths=strengths / max(1e-9, float(strengths.mean())),
         tuning_semitones=tuning,
+        in_tune=in_tune,
         clarity=max(0.0, 1 - float(np.sum(left**2) / max(1e-9, np.sum(spectra**2)))),
     )
 
@@ -93,19 +95,21 @@ def _explained(spectra: np.ndarray, dictionary: np.ndarray) -> np.ndarray:
     return strengths
 
 
-def _tuning(magnitude: np.ndarray) -> float:
-    """Semitones by which the peaks lie above the grid of A4 = 440 Hz: their mean on the circle."""
+def _tuning(magnitude: np.ndarray) -> tuple[float, float]:
+    """Semitones by which the peaks lie above the grid of A4 = 440 Hz, and how well they agree: a mean on the circle."""
     bin_hz = RATE_HZ / SIZE_SAMPLES
     first, last = (int(hz / bin_hz) for hz in TUNING_HZ)
     level = np.log(magnitude[:, first - 1 : last + 1] + 1e-6)
     before, here, after = level[:, :-2], level[:, 1:-1], level[:, 2:]
     frames, bins = np.nonzero((here > before) & (here >= after) & (here > np.log(3.0)))
     if not len(frames):
-        return 0.0
+        return 0.0, 0.0
     low, top, high = before[frames, bins], here[frames, bins], after[frames, bins]
     shift = 0.5 * (low - high) / np.minimum(low - 2 * top + high, -1e-6)
     semitones = 12 * np.log2((first + bins + np.clip(shift, -0.5, 0.5)) * bin_hz / 440.0)
-    return float(np.angle(np.sum(np.exp(0.5 * top + 2j * np.pi * semitones))) / (2 * np.pi))
+    weights = np.exp(0.5 * top)
+    mean = complex(np.sum(weights * np.exp(2j * np.pi * semitones)) / np.sum(weights))
+    return float(np.angle(mean) / (2 * np.pi)), abs(mean)
 
 
 @lru_cache(maxsize=4)  # some megabytes for each tuning
