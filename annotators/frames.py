@@ -36,3 +36,9 @@ def power_spectra(samples: np.ndarray, size_samples: int, hop_samples: int) -> n
     window = np.hanning(size_samples + 1)[:-1].astype(np.float32)
     spectra = np.fft.rfft(framed(samples, size_samples, hop_samples) * window, axis=1)
     return np.square(spectra.real) + np.square(spectra.imag)
+
+
+def centred_spectra(samples: np.ndarray, size_samples: int, hop_samples: int) -> np.ndarray:
+    """The same, with frame i centred on sample i * hop: frames for all of the sound, edges included."""
+    edge = np.zeros(size_samples // 2, np.float32)
+    return power_spectra(np.concatenate([edge, samples, edge]), size_samples, hop_samples)

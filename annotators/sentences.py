@@ -12,7 +12,15 @@ from schemas.record import Branch, Claim, Clip, Fact, Outcome, Segment
 from schemas.span import Span
 
 WORDS, VOICE, MUSIC = "transcript", "voice", "music"
-MUSIC_PHRASES = {MUSIC: "", "tempo": "at {}", "key": "in {}", "chords": "with {}", "dynamics": "{}"}  # in this order
+MUSIC_PHRASES = {  # in this order
+    MUSIC: "",
+    "tempo": "at {}",
+    "meter": "{}",
+    "key": "in {}",
+    "chords": "with {}",
+    "sections": "in {}",
+    "dynamics": "{}",
+}
 INSTANT_MS = 500  # a shorter sound is told as a moment
 THROUGHOUT = 0.95  # share of the segment
 QUOTES = dict.fromkeys('"“”„‟«»＂', "'")

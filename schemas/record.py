@@ -150,6 +150,14 @@ class Chord(Span):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Section(Span):
+    """A part of a piece of music."""
+
+    label: str  # "A", "B", ...: the same letter where the music comes back, within one segment
+    score: float  # 0..1: how clearly it is parted from its neighbours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MusicAnnotation(Annotation):
     tempo_bpm: float | None = None
     beats_ms: tuple[int, ...] = ()
@@ -157,6 +165,12 @@ class MusicAnnotation(Annotation):
     key_score: float | None = None
     chords: tuple[Chord, ...] = ()
     dynamics: str | None = None  # "steady", "rising", "falling", "varied"
+    tempo_score: float | None = None  # 0..1, like all scores
+    meter: str | None = None  # "4/4", "3/4", "6/8"
+    meter_score: float | None = None
+    downbeats_ms: tuple[int, ...] = ()  # those of the beats that begin a bar
+    sections: tuple[Section, ...] = ()
+    tuning_cents: float | None = None  # above A4 = 440 Hz
 
 
 def skipped(branch: Branch, model: str, reason: str) -> Annotation:
@@ -287,6 +301,10 @@ class Record(Span):
         if speech := self.branches.speech:
             inside += [(f"word {word.text!r}", word) for word in speech.words]
             inside += [(f"turn of {turn.speaker}", turn) for turn in speech.turns]
+        if music := self.branches.music:
+            inside += [(f"chord {chord.name}", chord) for chord in music.chords]
+            inside += [(f"section {section.label}", section) for section in music.sections]
+            inside += [("beat", Span.of(at_ms, at_ms + 1)) for at_ms in (*music.beats_ms, *music.downbeats_ms)]
         for what, span in inside:
             if not self.contains(span):
                 raise SchemaError(

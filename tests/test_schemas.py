@@ -11,11 +11,46 @@ from hypothesis import strategies as st
 
 from schemas.audio import Waveform, decode_flac, encode_flac
 from schemas.errors import DecodeError, SchemaError
-from schemas.record import Branches, Caption, Claim, Outcome, Profile, Record, SoundAnnotation, Word
+from schemas.record import (
+    Branches,
+    Caption,
+    Chord,
+    Claim,
+    MusicAnnotation,
+    Outcome,
+    Profile,
+    Record,
+    Section,
+    SoundAnnotation,
+    Word,
+)
 from schemas.rows import arrow_schema, from_row, to_row
 from schemas.shard import IndexRow, Receipt, from_members, parse_record, to_members
 from schemas.span import Span, covered_ms, ms_of, sample_at, union
 from tests.make import branches, caption, claim, record, tone, waveform
+
+
+def song() -> MusicAnnotation:
+    """Of two seconds, with everything a song can have."""
+    return MusicAnnotation(
+        outcome=Outcome.OK,
+        model="ears@1",
+        tempo_bpm=120.0,
+        tempo_score=0.9,
+        beats_ms=(0, 500, 1_000, 1_999),
+        downbeats_ms=(0,),
+        meter="4/4",
+        meter_score=0.8,
+        key="G major",
+        key_score=0.7,
+        chords=(Chord(start_ms=0, end_ms=2_000, name="G", score=0.6),),
+        sections=(
+            Section(start_ms=0, end_ms=1_000, label="A", score=0.5),
+            Section(start_ms=1_000, end_ms=2_000, label="B", score=0.5),
+        ),
+        tuning_cents=-12.5,
+    )
+
 
 spans = st.tuples(st.integers(0, 500), st.integers(1, 500)).map(lambda p: Span.of(p[0], p[0] + p[1]))
 
@@ -93,6 +128,15 @@ def test_a_caption_is_its_claims_and_nothing_else():
             },
             id="a word",
         ),
+        *(
+            pytest.param({"branches": replace(branches(), music=replace(song(), **{what: (out,)}))}, id=what)
+            for what, out in {
+                "chords": Chord(start_ms=1_000, end_ms=2_001, name="C", score=0.5),
+                "sections": Section(start_ms=1_000, end_ms=2_001, label="B", score=0.5),
+                "beats_ms": 2_000,
+                "downbeats_ms": 2_000,
+            }.items()
+        ),
     ],
 )
 def test_nothing_leaves_its_segment(changes):
@@ -111,6 +155,22 @@ def test_a_score_lies_between_zero_and_one():
 
 
 # ------------------------------------------------------------------------------------------------ rows
+
+
+def test_music_survives_arrow_and_json():
+    made = record(branches=replace(branches(), music=song()))
+    table = pa.Table.from_pylist([to_row(made)], schema=arrow_schema(Record))
+    assert from_row(Record, table.to_pylist()[0]) == made
+    assert from_row(Record, json.loads(json.dumps(to_row(made)))) == made
+
+
+def test_a_record_written_before_meters_and_sections_is_still_read():
+    row = to_row(record(branches=replace(branches(), music=song())))
+    new = ("tempo_score", "meter", "meter_score", "downbeats_ms", "sections", "tuning_cents")
+    for name in new:
+        del row["branches"]["music"][name]
+    music = from_row(Record, row).branches.music
+    assert [getattr(music, name) for name in new] == [None, None, None, (), (), None]
 
 
 def test_a_record_survives_arrow():
