@@ -1,5 +1,6 @@
 """Words, sentences, voices: pure parts on hand-made words, the recogniser on real speech where there is some."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import soundfile
 
 from annotators.pitch import voiced_pitch_hz
 from annotators.speech import SpeechConfig, bracketed, doubts, sentences_of
-from annotators.voice import rate_wpm
+from annotators.voice import Voice, rate_wpm
 from annotators.words import Token, words_of
 from schemas.audio import Waveform
 from schemas.record import Clip, Event, Profile, Segment, Source, Word
@@ -80,7 +81,9 @@ def test_a_transcript_counts_seconds_from_the_segment():
     ],
 )
 def test_words_are_withheld_for_a_reason(words, withheld):
-    assert bool(doubts(words, CONFIG)) == withheld
+    voice = Voice(pitch_hz=120.0, pitch_range_semitones=3.0, loudness_db=-20.0, voiced_ratio=0.5)
+    assert bool(doubts(words, voice, CONFIG)) == withheld
+    assert doubts(words, replace(voice, voiced_ratio=0.05), CONFIG)
 
 
 @pytest.mark.parametrize("hz", [80, 110, 165, 220, 330])
