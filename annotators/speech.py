@@ -34,6 +34,7 @@ class SpeechConfig:
     min_voice_ms: int = 2_000  # of every voice, for their number to be told
     min_pause_ms: int = 300
     told_pause_ms: int = 1_500  # a pause worth a sentence
+    min_words_per_s: float = 0.5  # of speech; fewer are a hum or a chord that is like one of them
     min_voiced: float = 0.1  # share of the speech that has a pitch; noise taken for speech has none
     min_score: float = 0.42  # mean posterior of the words; clean read speech has about 0.6, conversation 0.3
     min_sentence_score: float = 0.35
@@ -114,7 +115,7 @@ class SpeechAnnotator:
         runs = runs_of(clip.waveform, stretches, turns, config.voice_gap_ms)
         takes = [one for run in runs for one in run.takes]
         voice = voice_of(takes)
-        doubt = doubts(heard, voice, config)
+        doubt = doubts(heard, voice, sum(run.spoken_ms for run in runs), config)
         trusted = () if doubt else tuple(heard)
         sentences = sentences_of(trusted, config.pause_ms, turns)
         told = [sentence for sentence in sentences if sentence.score >= config.min_sentence_score]
@@ -154,10 +155,12 @@ def mean_score(words: Sequence[Word]) -> float:
     return round(sum(word.score for word in words) / len(words), 3)
 
 
-def doubts(words: Sequence[Word], voice: Voice, config: SpeechConfig) -> str | None:
+def doubts(words: Sequence[Word], voice: Voice, spoken_ms: int, config: SpeechConfig) -> str | None:
     """Why these words are better not told, or None where they may be."""
     if not words:
         return "no words were understood"
+    if len(words) < int(config.min_words_per_s * spoken_ms / 1000):
+        return f"the words are withheld: {len(words)} in {spoken_ms / 1000:.1f} s is too few for speech"
     if voice.voiced_ratio < config.min_voiced:
         return f"the words are withheld: only {100 * voice.voiced_ratio:.0f} % of what is heard has a pitch"
     if (score := mean_score(words)) < config.min_score:

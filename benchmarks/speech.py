@@ -33,7 +33,7 @@ from segmenters.embedded import EmbeddedDetector
 COLLARS_S = (0.0, 0.25, 0.5)  # in total around each edge of the reference: half before and half after it
 NUM_MADE = 10  # conversations of each number of speakers
 MADE_MS = 25_000
-EVERYTHING = SpeechConfig(min_score=0.0, min_sentence_score=0.0, min_variety=0.0, min_voiced=0.0)
+EVERYTHING = SpeechConfig(min_score=0.0, min_sentence_score=0.0, min_variety=0.0, min_words_per_s=0.0, min_voiced=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

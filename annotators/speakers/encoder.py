@@ -5,12 +5,12 @@ speech is first raised to the level that it was trained at.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import soxr
 
+from annotators.mels import mel_power
 from schemas.audio import Waveform
 from schemas.span import Span, sample_at
 
@@ -23,9 +23,6 @@ SILENT = 1e-8  # RMS: below a thousandth of the least significant bit there is n
 BATCH = 32
 WEIGHTS = Path(__file__).with_name("encoder.onnx")
 REVISION_KEY = "revision"  # of the model's metadata
-LINEAR_HZ = 200 / 3  # Slaney's scale: so much is a mel below 1 kHz
-KNEE_HZ = 1_000.0  # and above it a mel is a step of the logarithm
-STEP = float(np.log(6.4)) / 27
 
 
 class SpeakerEncoder:
@@ -63,26 +60,8 @@ def raised(samples_16k: np.ndarray, speech: Sequence[Span], start_ms: int) -> np
 
 
 def mels(samples_16k: np.ndarray) -> np.ndarray:
-    """Mel power spectra, float32 of shape (1 + samples // 160, 40); a frame is centred on its time."""
-    padded = np.pad(samples_16k.astype(np.float32), FRAME_SAMPLES // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES)[::HOP_SAMPLES]
-    spectra = np.fft.rfft(frames * np.hanning(FRAME_SAMPLES + 1)[:-1].astype(np.float32), axis=1)
-    power = np.square(spectra.real) + np.square(spectra.imag)
-    return np.asarray(power.astype(np.float32) @ _filters().T)
-
-
-@cache
-def _filters() -> np.ndarray:
-    """Triangles of one area, evenly spaced on Slaney's mel scale: float32, shape (40, 201)."""
-    hz = np.fft.rfftfreq(FRAME_SAMPLES, 1 / RATE_HZ)
-    edges_hz = _hz_of(np.linspace(0.0, KNEE_HZ / LINEAR_HZ + np.log(RATE_HZ / 2 / KNEE_HZ) / STEP, NUM_MELS + 2))
-    low_hz, middle_hz, high_hz = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    triangles = np.minimum((hz - low_hz) / (middle_hz - low_hz), (high_hz - hz) / (high_hz - middle_hz))
-    return np.asarray((np.maximum(0, triangles) * 2 / (high_hz - low_hz)).astype(np.float32))
-
-
-def _hz_of(mel: np.ndarray) -> np.ndarray:
-    return np.where(mel < KNEE_HZ / LINEAR_HZ, mel * LINEAR_HZ, KNEE_HZ * np.exp(STEP * (mel - KNEE_HZ / LINEAR_HZ)))
+    """float32 of shape (1 + samples // 160, 40); a frame is centred on its time."""
+    return mel_power(samples_16k, RATE_HZ, FRAME_SAMPLES, HOP_SAMPLES, NUM_MELS)
 
 
 def _at_16k(waveform: Waveform) -> np.ndarray:

@@ -29,7 +29,7 @@ class TurnRules:
     hop_ms: int = 300
     min_spoken: float = 0.7  # share of speech in a window that may stand for a voice
     most_voices: int = 6
-    alike: float = 0.69  # mean likeness of their windows from which two groups are one voice
+    alike: float = 0.7  # mean likeness of their windows from which two groups are one voice
     steadier: float = 0.5  # of what their own windows are more alike than usual, so much more it takes
     doubt: float = 0.08  # likeness given to a group of one second of speech, to longer ones accordingly less
     min_voice_ms: int = 800  # who speaks less than this in all is taken for the one most alike
