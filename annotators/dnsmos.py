@@ -29,7 +29,7 @@ OVERALL_FIT = (-0.06766283, 1.11546468, 0.04602535)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsmosConfig:
-    hop_ms: int = 4_500  # windows of a long piece lie no nearer than this
+    hop_ms: int = 9_000  # windows of a long piece lie no nearer than this
     max_windows: int = 2  # and are no more than this, spread over it
 
     def __post_init__(self) -> None:

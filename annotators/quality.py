@@ -23,7 +23,7 @@ LEFT_OUT = 0.001  # share of the energy above the bandwidth
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityConfig:
     dnsmos: DnsmosConfig | None = None  # nothing is asked about speech without it
-    min_speech_ms: int = 1_000  # less is too little to have an opinion of
+    min_speech_ms: int = 2_000  # less is too little to have an opinion of, and a window of 9 s costs the same
 
     def build(self) -> "QualityMeter":
         return QualityMeter(self)
