@@ -33,6 +33,7 @@ from segmenters.embedded import EmbeddedDetector
 COLLARS_S = (0.0, 0.25, 0.5)  # in total around each edge of the reference: half before and half after it
 NUM_MADE = 10  # conversations of each number of speakers
 MADE_MS = 25_000
+ENDS_AT_PAUSES = TurnRules(pause_ms=0)
 EVERYTHING = SpeechConfig(min_score=0.0, min_sentence_score=0.0, min_variety=0.0, min_words_per_s=0.0, min_voiced=0.0)
 
 
@@ -74,7 +75,8 @@ def print_diarization(
     real: Sequence[Conversation], made: Sequence[Conversation], detector: EmbeddedDetector, encoder: SpeakerEncoder
 ) -> None:
     print("diarization error in %; missed speech, false alarm and wrong speaker are parts of the second column")
-    print("collar: seconds in total around each edge of the reference, half of it on each side\n")
+    print("collar: seconds in total around each edge of the reference, half of it on each side")
+    print(f"a turn goes on through pauses of its speaker up to {TurnRules().pause_ms} ms\n")
     print(f"{'':34}{'overlap scored, collar':^24}{'missed':>8}{'false':>7}{'wrong':>7}{'overlap left out':>18}")
     print(f"{'':34}" + "".join(f"{collar:8.2f}" for collar in COLLARS_S) + f"{'':22}{0.25:18.2f}")
     groups = {one.name: [one] for one in real}
@@ -86,6 +88,12 @@ def print_diarization(
         print_row(
             name, [(one, [(whole(one), heard)]) for one in conversations if (heard := turns(one, detector, encoder))]
         )
+    print("\nwith turns that end at every pause:")
+    for name, conversations in groups.items():
+        if name not in {"1 speakers", "2 speakers", "3 speakers", "4 speakers"}:
+            print_row(
+                name, [(one, [(whole(one), turns(one, detector, encoder, ENDS_AT_PAUSES))]) for one in conversations]
+            )
     print("\nas the pipeline cuts them, each segment with speakers of its own:")
     for one in real:
         print_row(one.name, [(one, in_segments(one, detector, encoder))])
@@ -134,10 +142,12 @@ def seconds(span: Span) -> Any:
     return Seconds(span.start_ms / 1000, span.end_ms / 1000)
 
 
-def turns(conversation: Conversation, detector: EmbeddedDetector, encoder: SpeakerEncoder) -> list[Turn]:
+def turns(
+    conversation: Conversation, detector: EmbeddedDetector, encoder: SpeakerEncoder, rules: TurnRules | None = None
+) -> list[Turn]:
     """Of the whole, as one segment."""
     events = detector.hear(conversation.waveform).events
-    return turns_in(whole(conversation), events, conversation.waveform, encoder)
+    return turns_in(whole(conversation), events, conversation.waveform, encoder, rules or TurnRules())
 
 
 def in_segments(
@@ -145,11 +155,15 @@ def in_segments(
 ) -> list[tuple[Span, list[Turn]]]:
     hearing = detector.hear(conversation.waveform)
     spans = [Span.of(piece.start_ms, piece.end_ms) for piece in decide(hearing, CutRules())]
-    return [(span, turns_in(span, hearing.events, conversation.waveform.cut(span), encoder)) for span in spans]
+    return [
+        (span, turns_in(span, hearing.events, conversation.waveform.cut(span), encoder, TurnRules())) for span in spans
+    ]
 
 
-def turns_in(span: Span, events: Sequence[Event], waveform: Waveform, encoder: SpeakerEncoder) -> list[Turn]:
-    rules, speech = TurnRules(), stretches_of_speech(segment_of(span, events), 0)
+def turns_in(
+    span: Span, events: Sequence[Event], waveform: Waveform, encoder: SpeakerEncoder, rules: TurnRules
+) -> list[Turn]:
+    speech = stretches_of_speech(segment_of(span, events), 0)
     if not speech:
         return []
     starts_ms = window_starts_ms(speech, span, rules)
