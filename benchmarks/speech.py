@@ -20,6 +20,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import soundfile
 
+from annotators.dnsmos import Dnsmos
 from annotators.speakers.encoder import SpeakerEncoder
 from annotators.speakers.turns import TurnRules, turns_of, window_starts_ms
 from annotators.speech import SpeechConfig, stretches_of_speech
@@ -216,9 +217,14 @@ def print_speed(
     for _ in range(repeat):
         turns_of(embeddings, starts_ms, speech, span, rules)
     audio_s, decided = repeat * span.duration_ms / 1000, time.process_time()
+    dnsmos = Dnsmos()
+    built = time.process_time()
+    dnsmos.hear(conversation.waveform)
+    listened = time.process_time()
     print(
         f"\none core, on {conversation.name}: encoder {audio_s / (encoded - begun):.0f} x real time, "
-        f"turns from embeddings {audio_s / (decided - encoded):.0f} x\n"
+        f"turns from embeddings {audio_s / (decided - encoded):.0f} x, "
+        f"DNSMOS {span.duration_ms / 1000 / (listened - built):.0f} x\n"
     )
 
 

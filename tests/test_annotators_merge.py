@@ -148,6 +148,18 @@ def test_a_voice_without_words_is_told_without_words():
     assert caption.text == "From 0.0 to 4.0 s someone speaks in a high voice of about 210 Hz."
 
 
+def test_voices_that_take_turns_and_their_pauses_are_told():
+    facts = [
+        fact(0, 9_000, "voices", "two voices take turns"),
+        fact(0, 4_000, "voice", "the first voice, a low one of about 110 Hz"),
+        fact(4_000, 6_100, "pause", "nobody speaks"),
+    ]
+    assert merged(heard(speech=facts), CONFIG).text == (
+        "From 0.0 to 4.0 s someone speaks in the first voice, a low one of about 110 Hz. "
+        "From 0.0 to 9.0 s two voices take turns. From 4.0 to 6.1 s nobody speaks."
+    )
+
+
 def test_where_nothing_is_known_nothing_is_said():
     assert merged(heard(), CONFIG).text == ""
     assert merged(replace(heard(), branches=Branches()), CONFIG).claims == ()
@@ -174,6 +186,11 @@ WORDS, MUSIC = fact(0, 4_000, "transcript", "la la"), fact(0, 10_000, "music", "
             heard(speech=[WORDS], sound=[fact(1_000, 1_200, "bang", "Crack")]), "Crack", id="a bang in speech"
         ),
         pytest.param(heard(sound=[fact(0, 900, "hum")], music=[MUSIC]), "Music runs", id="a sound of the music"),
+        pytest.param(
+            heard(speech=[WORDS, fact(5_000, 6_000, "transcript")], sound=[fact(4_050, 4_950, "hum", "a hum")]),
+            "a hum",
+            id="a sound in a pause",
+        ),
     ],
 )
 def test_conflicts_are_decided_by_rules_and_the_loser_is_kept_with_its_reason(made, text):
