@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from schemas.record import Annotation, Branch, Caption, Clip
+from schemas.record import Annotation, Branch, Caption, Clip, Quality
 
 
 class Annotator(Protocol):
@@ -20,6 +20,14 @@ class Annotator(Protocol):
     model: str  # "name@revision"
 
     def annotate(self, clips: Sequence[Clip]) -> list[Annotation]: ...
+
+
+class Meter(Protocol):
+    """Measures the sound of clips, one quality per clip, in order."""
+
+    model: str
+
+    def measure(self, clips: Sequence[Clip]) -> list[Quality]: ...
 
 
 class Merger(Protocol):

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from annotators.sentences import Told, claims_of, facts_of
-from schemas.record import Branch, Caption, Clip, Fact, Outcome, Rejected, Turn
+from annotators.speech import stretches_of_speech
+from schemas.record import Branch, Caption, Clip, Fact, Outcome, Rejected
 from schemas.span import Span, covered_ms
 
 MODEL = "templates@2"  # counts up when a rule or a sentence changes
+BREATH_MS = 500  # a pause up to here is part of the speech
 BANG = "bang"  # the one kind of sound that stands out of whatever covers it
 
 
@@ -94,9 +96,10 @@ def _lies_under(told: Told, covers: Iterable[Span], config: TemplateMergerConfig
     return covered_ms(covers, told.fact) > config.max_covered * told.fact.duration_ms
 
 
-def _speech(clip: Clip) -> tuple[Turn, ...]:
+def _speech(clip: Clip) -> list[Span]:
+    """Where someone speaks; turns go on through pauses, and a sound may stand in one."""
     speech = clip.branches.speech
-    return speech.turns if speech and speech.outcome is Outcome.OK else ()
+    return stretches_of_speech(clip.segment, BREATH_MS) if speech and speech.outcome is Outcome.OK else []
 
 
 def _music(clip: Clip) -> tuple[Fact, ...]:

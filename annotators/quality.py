@@ -1,12 +1,16 @@
-"""What can be measured of the sound itself, whatever it holds."""
+"""What can be measured of the sound itself, whatever it holds; and of speech, what listeners would say of it."""
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from annotators.dnsmos import DnsmosConfig
 from annotators.frames import FLOOR_DB, levels_db, power_spectra
 from schemas.audio import Waveform
-from schemas.record import Quality
+from schemas.record import Clip, Quality
+from schemas.span import covered_ms
 
 FULL_SCALE_PCM = 32_767
 LOUDNESS_BLOCK_MS = 400  # the block of ITU-R BS.1770; shorter pieces have no loudness
@@ -14,6 +18,43 @@ SNR_FRAME_MS = 20
 MIN_SNR_MS = 200  # fewer frames have no percentiles worth the name
 SPECTRUM_MS = 64
 LEFT_OUT = 0.001  # share of the energy above the bandwidth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityConfig:
+    dnsmos: DnsmosConfig | None = None  # nothing is asked about speech without it
+    min_speech_ms: int = 2_000  # less is too little to have an opinion of, and a window of 9 s costs the same
+
+    def build(self) -> "QualityMeter":
+        return QualityMeter(self)
+
+
+class QualityMeter:
+    """Measures clips, each for itself."""
+
+    def __init__(self, config: QualityConfig) -> None:
+        self._config = config
+        self._listener = config.dnsmos.build() if config.dnsmos else None
+        self.model = f"levels@1+{self._listener.model}" if self._listener else "levels@1"
+
+    def measure(self, clips: Sequence[Clip]) -> list[Quality]:
+        return [self._measure(clip) for clip in clips]
+
+    def _measure(self, clip: Clip) -> Quality:
+        levels = measure(clip.waveform)
+        speech = [event for event in clip.segment.events if event.label == "Speech"]
+        if self._listener is None or covered_ms(speech, clip.segment) < self._config.min_speech_ms:
+            return levels
+        opinion = self._listener.hear(clip.waveform)
+        if opinion is None:
+            return levels
+        return replace(
+            levels,
+            dnsmos_overall=opinion.overall,
+            dnsmos_signal=opinion.signal,
+            dnsmos_background=opinion.background,
+            dnsmos_p808=opinion.p808,
+        )
 
 
 def measure(waveform: Waveform) -> Quality:

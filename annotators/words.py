@@ -16,10 +16,12 @@ import soxr
 
 from schemas.audio import Waveform
 from schemas.record import Word
+from schemas.span import Span
 
 RATE_HZ = 16_000
 FRAME_MS = 10
 MIN_SAMPLES = RATE_HZ // 10  # less than this holds no word, and none at all breaks the decoder
+SPOKEN = re.compile(r"[^\s<>\[\]+\"]+")  # neither <s>, </s>, <sil> nor [NOISE], [SPEECH], ++COUGH++, nor anything odd
 PRONUNCIATION = re.compile(r"\(\d+\)$")  # "read(2)" is the second way to say "read"
 
 
@@ -78,12 +80,21 @@ def words_of(tokens: Iterable[Token], start_ms: int, end_ms: int) -> list[Word]:
     """The words among the tokens, cleaned, monotone in time and inside [start_ms, end_ms)."""
     words: list[Word] = []
     for token in tokens:
-        if token.text.startswith(("<", "[", "+")):  # <s>, </s>, <sil>, [NOISE], [SPEECH], ++COUGH++
+        text = PRONUNCIATION.sub("", token.text)
+        if not SPOKEN.fullmatch(text):
             continue
         begins = max(start_ms + token.start_frame * FRAME_MS, words[-1].end_ms if words else start_ms)
         ends = min(start_ms + (token.end_frame + 1) * FRAME_MS, end_ms)
-        text = PRONUNCIATION.sub("", token.text)
-        if text and begins < ends:
+        if begins < ends:
             score = round(min(1.0, max(0.0, token.posterior)), 3)
             words.append(Word(text=text, start_ms=begins, end_ms=ends, score=score))
     return words
+
+
+def in_order(words: Iterable[Word], within: Span) -> list[Word]:
+    """Those that lie inside and do not begin before the last one ended."""
+    kept: list[Word] = []
+    for word in words:
+        if within.contains(word) and (not kept or kept[-1].end_ms <= word.start_ms):
+            kept.append(word)
+    return kept

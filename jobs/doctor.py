@@ -41,6 +41,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(package="soundfile", module="soundfile", use="FLAC", carries="libsndfile"),
         Need(package="silero-vad", module="silero_vad", use="voice activity", carries="weights, MIT"),
         Need(package="onnxruntime", module="onnxruntime", use="voice activity"),
+        Need(package="speechmos", module="speechmos", use="quality of speech", carries="weights, MIT"),
         Need(package="pocketsphinx", module="pocketsphinx", use="words", carries="English model, BSD"),
         Need(package="librosa", module="librosa", use="music facts"),
         Need(package="pyloudnorm", module="pyloudnorm", use="loudness"),

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from annotators.dnsmos import DnsmosConfig
 from annotators.merge import TemplateMergerConfig
 from annotators.music import MusicConfig
+from annotators.quality import QualityConfig
 from annotators.sound import SoundConfig
 from annotators.speech import SpeechConfig
 from pipeline.route import AnnotateConfig
@@ -26,6 +28,7 @@ def embedded() -> AnnotateConfig:
         rules=CutRules(),
         profiler=RuleProfilerConfig(),
         routing=Routing(),
+        quality=QualityConfig(dnsmos=DnsmosConfig()),
         speech=SpeechConfig(),
         sound=SoundConfig(),
         music=MusicConfig(),

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from annotators.base import Annotator, Merger
+from annotators.base import Annotator, Merger, Meter
+from annotators.quality import QualityConfig
 from pipeline.shards import Imprint, Write
-from pipeline.steps import Annotate, Cut, Decode, Merge, Step
+from pipeline.steps import Annotate, Cut, Decode, Measure, Merge, Step
 from schemas.errors import ConfigError
 from schemas.shard import VERSION
 from segmenters.base import Detector, Profiler
@@ -40,6 +41,7 @@ class AnnotateConfig:
     merger: Builds[Merger]
     rules: CutRules
     routing: Routing
+    quality: Builds[Meter] = field(default_factory=QualityConfig)
     rate_hz: int = 16_000  # working rate, and the rate of the shards
     lot_ms: int = 300_000  # sound in one shard, about; also what a killed worker has to do again
     seam_window_ms: int = 60_000  # where the quiet point between two lots of one recording is looked for
@@ -65,6 +67,7 @@ def route(config: AnnotateConfig, output: str) -> list[Step]:
     return [
         Step(name="decode", share=0.03, build=partial(Decode, seams, config.rate_hz, config.seam_window_ms)),
         Step(name="cut", share=0.05, build=partial(Cut, config.detector.build, config.rules, config.profiler.build)),
+        Step(name="quality", share=0.3, build=partial(Measure, config.quality.build)),
         Step(name="speech", share=0.85, build=partial(Annotate, config.speech.build, config.routing)),
         Step(name="sound", share=0.02, build=partial(Annotate, config.sound.build, config.routing)),
         Step(name="music", share=0.03, build=partial(Annotate, config.music.build, config.routing)),

@@ -1,7 +1,7 @@
 """The workers of the route. Each takes a lot and hands it back one step further on; each is built ready.
 
-What each makes of a lot: Lot[Piece] -> Decode -> Lot[Recording] -> Cut -> Lot[Clip] -> Annotate (one for each
-branch) -> Lot[Clip] -> Merge -> Lot[Clip] -> Write -> Receipt.
+What each makes of a lot: Lot[Piece] -> Decode -> Lot[Recording] -> Cut -> Lot[Clip] -> Measure -> Lot[Clip] ->
+Annotate (one for each branch) -> Lot[Clip] -> Merge -> Lot[Clip] -> Write -> Receipt.
 """
 
 import time
@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any, Protocol
 
-from annotators.base import Annotator, Merger
-from annotators.quality import measure
+from annotators.base import Annotator, Merger, Meter
 from pipeline.decode import Decoded, decode
 from pipeline.lot import Failure, Lot, Piece, Recording, attempted, failed
 from schemas.errors import DecodeError
@@ -169,14 +168,28 @@ class Cut:
             segment = Segment(
                 source=recording.source, start_ms=span.start_ms, end_ms=span.end_ms, profile=profile, events=events
             )
-            waveform = sound.cut(span)
-            clips.append(Clip(segment=segment, waveform=waveform, quality=measure(waveform)))
+            clips.append(Clip(segment=segment, waveform=sound.cut(span)))
         silences = [
             Segment(source=recording.source, start_ms=piece.start_ms, end_ms=piece.end_ms)
             for piece in pieces
             if piece.silent
         ]
         return clips, silences
+
+
+class Measure:
+    """Measures how good the sound of each clip is."""
+
+    def __init__(self, meter: Callable[[], Meter]) -> None:
+        self._meter = meter()
+
+    def __call__(self, lot: Lot[Clip]) -> Lot[Clip]:
+        return _clip_by_clip(lot, "quality", self._measure, models=(self._meter.model,))
+
+    def _measure(self, clips: Sequence[Clip]) -> list[Clip]:
+        measured = self._meter.measure(clips)
+        _check_count(self._meter.model, len(measured), len(clips))
+        return [replace(clip, quality=quality) for clip, quality in zip(clips, measured, strict=True)]
 
 
 class Annotate:

@@ -100,7 +100,9 @@ class Fact(Span):
 class Turn(Span):
     """One speaker speaks."""
 
-    speaker: str  # "S01", "S02", ... inside one segment
+    speaker: str  # "S01", "S02", ... inside one segment, in the order they begin
+    score: float = 1.0  # 0..1: how sure it is this speaker and not another of the segment
+    overlap: bool | None = None  # whether another speaks at the same time; None where that cannot be heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,7 @@ class SpeechAnnotation(Annotation):
     language: str | None = None  # ISO 639-1
     turns: tuple[Turn, ...] = ()
     words: tuple[Word, ...] = ()
+    pauses: tuple[Span, ...] = ()  # between the first and the last of the speech
     pitch_hz: float | None = None  # median of the voiced frames
     pitch_range_semitones: float | None = None  # 10th to 90th percentile
     rate_wpm: float | None = None  # words a minute of speech, pauses left out
@@ -256,6 +259,10 @@ class Quality:
     clipped_ratio: float  # share of samples at full scale
     snr_db: float | None  # loud frames against quiet frames (95th to 10th percentile of 20 ms levels)
     bandwidth_hz: int | None  # below it lies all but 0.1 % of the energy
+    dnsmos_overall: float | None = None  # 1..5: what listeners would say of the speech (ITU-T P.835); None without any
+    dnsmos_signal: float | None = None  # of the voice alone
+    dnsmos_background: float | None = None  # of what lies behind it; 5 is none
+    dnsmos_p808: float | None = None  # of the whole, asked in the other way (ITU-T P.808)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +308,7 @@ class Record(Span):
         if speech := self.branches.speech:
             inside += [(f"word {word.text!r}", word) for word in speech.words]
             inside += [(f"turn of {turn.speaker}", turn) for turn in speech.turns]
+            inside += [("pause", pause) for pause in speech.pauses]
         if music := self.branches.music:
             inside += [(f"chord {chord.name}", chord) for chord in music.chords]
             inside += [(f"section {section.label}", section) for section in music.sections]

@@ -19,14 +19,13 @@ from schemas.record import (
     Profile,
     SoundAnnotation,
     SpeechAnnotation,
-    Turn,
 )
-from tests.make_clips import clip
+from tests.make_clips import clip, event
 
 CONFIG = TemplateMergerConfig()
 START_MS, END_MS = 60_000, 70_000
 KINDS = {
-    Branch.SPEECH: ("transcript", "voice", "emotion"),
+    Branch.SPEECH: ("transcript", "voice", "voices", "pause", "emotion"),
     Branch.SOUND: ("burst", "bang", "hum"),
     Branch.MUSIC: ("music", "tempo", "key", "chords", "dynamics", "genre"),
 }
@@ -39,13 +38,13 @@ def fact(start_ms, end_ms, kind, text="a thing", score=0.9):
 
 def heard(*, speech=(), sound=(), music=(), profile=None):
     """A segment of ten seconds, a minute into its recording, of which these facts are known."""
-    turns = tuple(Turn(speaker="S00", start_ms=f.start_ms, end_ms=f.end_ms) for f in speech)
+    spoken = [event(f.start_ms, f.end_ms, "Speech") for f in speech]
     said = Branches(
-        speech=SpeechAnnotation(outcome=Outcome.OK, model="m@1", facts=tuple(speech), turns=turns),
+        speech=SpeechAnnotation(outcome=Outcome.OK, model="m@1", facts=tuple(speech)),
         sound=SoundAnnotation(outcome=Outcome.OK, model="m@1", facts=tuple(sound)),
         music=MusicAnnotation(outcome=Outcome.OK, model="m@1", facts=tuple(music)),
     )
-    return clip(np.zeros(160_000), start_ms=START_MS, profile=profile, branches=said)
+    return clip(np.zeros(160_000), *spoken, start_ms=START_MS, profile=profile, branches=said)
 
 
 def facts_of_kind(branch):
@@ -96,10 +95,12 @@ def test_no_number_and_no_quoted_word_comes_from_nowhere(made):
         facts = [made.branches.fact(evidence) for evidence in claim.evidence]
         texts = " ".join(harmless(f.text) for f in facts)
         times = {(at - START_MS) // 100 / 10 for f in facts for at in (f.start_ms, f.end_ms)}
-        without = claim.text
+        when = re.match(r"(At [\d.]+ s|From [\d.]+ to [\d.]+ s)?", claim.text)[0]
+        without = claim.text.removeprefix(when)
         for f in facts:
             without = without.replace(harmless(f.text), "", 1)
-        assert {float(number) for number in re.findall(r"[0-9.]*[0-9]", without)} <= times
+        assert {float(number) for number in re.findall(r"[0-9.]*[0-9]", when)} <= times
+        assert not re.search("[0-9]", without)
         assert all(quoted in texts for quoted in re.findall('"(.*?)"', claim.text))
         assert claim.text.count('"') in (0, 2)
 
@@ -147,6 +148,18 @@ def test_a_voice_without_words_is_told_without_words():
     assert caption.text == "From 0.0 to 4.0 s someone speaks in a high voice of about 210 Hz."
 
 
+def test_voices_that_take_turns_and_their_pauses_are_told():
+    facts = [
+        fact(0, 9_000, "voices", "two voices take turns"),
+        fact(0, 4_000, "voice", "the first voice, a low one of about 110 Hz"),
+        fact(4_000, 6_100, "pause", "nobody speaks"),
+    ]
+    assert merged(heard(speech=facts), CONFIG).text == (
+        "From 0.0 to 4.0 s someone speaks in the first voice, a low one of about 110 Hz. "
+        "From 0.0 to 9.0 s two voices take turns. From 4.0 to 6.1 s nobody speaks."
+    )
+
+
 def test_where_nothing_is_known_nothing_is_said():
     assert merged(heard(), CONFIG).text == ""
     assert merged(replace(heard(), branches=Branches()), CONFIG).claims == ()
@@ -173,6 +186,11 @@ WORDS, MUSIC = fact(0, 4_000, "transcript", "la la"), fact(0, 10_000, "music", "
             heard(speech=[WORDS], sound=[fact(1_000, 1_200, "bang", "Crack")]), "Crack", id="a bang in speech"
         ),
         pytest.param(heard(sound=[fact(0, 900, "hum")], music=[MUSIC]), "Music runs", id="a sound of the music"),
+        pytest.param(
+            heard(speech=[WORDS, fact(5_000, 6_000, "transcript")], sound=[fact(4_050, 4_950, "hum", "a hum")]),
+            "a hum",
+            id="a sound in a pause",
+        ),
     ],
 )
 def test_conflicts_are_decided_by_rules_and_the_loser_is_kept_with_its_reason(made, text):

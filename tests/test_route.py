@@ -381,8 +381,8 @@ def test_the_last_line_and_the_card_agree_with_the_shards(recordings, tmp_path):
 def test_step_reports_add_up_from_the_receipts(recordings, tmp_path):
     receipts = standing(annotated(recordings, tmp_path / "out")).receipts
     reports = step_reports(receipts, workers={"speech": 2}, wall_s=10.0, retries={"cut": 1})
-    assert [r.step for r in reports] == ["decode", "cut", "speech", "sound", "music", "merge", "write"]
-    assert [r.workers for r in reports][:3] == [1, 1, 2]
+    assert [r.step for r in reports] == ["decode", "cut", "quality", "speech", "sound", "music", "merge", "write"]
+    assert [r.workers for r in reports][:4] == [1, 1, 1, 2]
     assert sum(r.seconds for r in reports) == pytest.approx(sum(s.seconds for r in receipts for s in r.steps))
 
 
