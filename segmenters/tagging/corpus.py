@@ -41,7 +41,7 @@ class Recording:
 
 def recordings_in(shared: Path) -> list[Recording]:
     """All there is in `clips`, `speech`, `digits` and `music` of this folder, and the music made here."""
-    found = [*_clips(shared / "clips"), *_speech(shared / "speech"), *_digits(shared / "digits")]
+    found = [*clips_in(shared / "clips"), *_speech(shared / "speech"), *_digits(shared / "digits")]
     return [*found, *_music(shared / "music"), *_made_music()]
 
 
@@ -74,7 +74,7 @@ def excerpts(recording: Recording) -> Iterator[np.ndarray]:
         yield recording.samples[start : start + size]
 
 
-def _clips(folder: Path) -> Iterator[Recording]:
+def clips_in(folder: Path) -> Iterator[Recording]:
     for clip in clip_list(folder):
         group = clip["file"].split("-")[1]  # label__4-<freesound id>-<take>.ogg: takes are cut from one recording
         yield Recording(

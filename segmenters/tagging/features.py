@@ -20,6 +20,7 @@ AROUND_FRAMES = 75  # to each side: the sound whose mean power the level is take
 POWER_FLOOR = 1e-10  # mean square of a band, -100 dB: below the least significant of 16 bits
 LEVEL_FLOOR = 10**-6.2  # mean square, -62 dB: sound below it is pictured as faint as it is
 RANGE_DB = (-50.0, 20.0)  # around the level; what lies outside is clipped
+FRAMES_PER_TAG = 8  # what the network makes one row of scores of
 SCALE_DB = 20.0  # one unit of the network's input
 
 

@@ -9,16 +9,13 @@ from torch import Tensor, nn
 from segmenters.tagging.features import NUM_BANDS
 from segmenters.tagging.labels import CLASSES, FINE, UNTAUGHT
 
-FRAMES_PER_TAG = 8
-REACH_TAGS = 12  # to each side of a tag: nothing beyond is heard
-
 
 class TaggerNetwork(nn.Module):
     """Logits of the coarse classes and of the fine labels for each tag; about 0.4 M parameters."""
 
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__()
-        self.stem = _conv(1, 32, 5, stride=2)
+        self.stem = _conv(2, 32, 5, stride=2)
         self.rooms = nn.Sequential(
             _conv(32, 48, 3),
             nn.AvgPool2d(2),
@@ -38,7 +35,7 @@ class TaggerNetwork(nn.Module):
         self.register_buffer("taught", torch.tensor([float(name not in UNTAUGHT) for name in CLASSES]))
 
     def forward(self, features_BTF: Tensor) -> tuple[Tensor, Tensor]:
-        x_BDTF = self.rooms(self.stem(features_BTF[:, None]))
+        x_BDTF = self.rooms(self.stem(_with_change(features_BTF)))
         x_BDN = torch.relu(self.flatten(x_BDTF)[..., 0])
         for block in self.over_time:
             x_BDN = block(x_BDN)
@@ -54,10 +51,17 @@ class Average(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
-    def forward(self, features_BTF: Tensor) -> tuple[Tensor, Tensor]:
-        coarse, fine = zip(*(network(features_BTF) for network in self.networks), strict=True)
+    def forward(self, features_BTF: Tensor) -> Tensor:
+        coarse_BNC = torch.stack([network(features_BTF)[0] for network in self.networks]).mean(0)
         taught: Tensor = self.networks[0].taught  # type: ignore[assignment]
-        return torch.stack(coarse).mean(0).sigmoid() * taught, torch.stack(fine).mean(0).sigmoid()
+        return coarse_BNC.sigmoid() * taught
+
+
+def _with_change(features_BTF: Tensor) -> Tensor:
+    """Each band as it is, and against its own mean of the second around, which no filter of a microphone alters."""
+    bands_BFT = features_BTF.transpose(1, 2)
+    around_BFT = nn.functional.avg_pool1d(bands_BFT, 51, stride=1, padding=25, count_include_pad=False)
+    return torch.stack([features_BTF, (bands_BFT - around_BFT).transpose(1, 2)], dim=1)
 
 
 class _Residual(nn.Module):

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 from scipy.ndimage import maximum_filter1d
-from scipy.signal import fftconvolve
 
 from segmenters.tagging.corpus import Recording
-from segmenters.tagging.features import NUM_BANDS, RATE_HZ, band_powers, edges_hz, level_free
+from segmenters.tagging.features import FRAMES_PER_TAG, NUM_BANDS, RATE_HZ, band_powers, edges_hz, level_free
 from segmenters.tagging.labels import CLASSES, FINE
-from segmenters.tagging.network import FRAMES_PER_TAG
+from segmenters.tagging.synthesis import in_a_room
 
 SCENE_TAGS = 40  # 6.4 s
 SCENE_FRAMES = SCENE_TAGS * FRAMES_PER_TAG
@@ -23,13 +22,14 @@ UNKNOWN = -1.0  # a target that is neither rewarded nor punished
 CHANCES = {
     "speech": 0.14,
     "human_voice": 0.18,
-    "music": 0.16,
-    "natural_sounds": 0.12,
-    "sounds_of_things": 0.19,
-    "animal": 0.21,
+    "music": 0.15,
+    "natural_sounds": 0.09,
+    "sounds_of_things": 0.24,
+    "animal": 0.20,
 }
 ACTIVE_DB, INACTIVE_DB = -24.0, -40.0  # against the loudest of a recording: it sounds, and it does not
 MASKED_DB = -12.0  # against everything else at that time: whether it can be heard is anyone's guess
+ROOM_S, WET = (0.15, 1.0), (0.1, 0.8)  # how long a room sounds on, and how strongly
 Rng = np.random.Generator
 
 
@@ -56,19 +56,10 @@ def _variant(rng: Rng, samples: np.ndarray, speed: float) -> Variant:
     if speed != 1.0:
         samples = soxr.resample(samples, RATE_HZ * speed, RATE_HZ, quality="MQ")
         if rng.random() < 0.5:
-            samples = _in_a_room(rng, samples)
+            samples = in_a_room(rng, samples, ROOM_S, WET)
     powers = band_powers(samples)
     loud = np.quantile(powers.sum(axis=1), 0.97)
     return Variant(powers=(powers / max(float(loud), 1e-9)).astype(np.float32))
-
-
-def _in_a_room(rng: Rng, dry: np.ndarray) -> np.ndarray:
-    seconds = rng.uniform(0.15, 1.0)
-    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    tail = rng.standard_normal(len(t)) * np.exp(-6.9 * t / seconds)
-    wet = fftconvolve(dry, tail / np.sqrt(np.sum(tail**2)))[: len(dry)]
-    mixed: np.ndarray = dry + rng.uniform(0.1, 0.8) * wet
-    return mixed
 
 
 class Composer:
@@ -119,7 +110,7 @@ class Composer:
         rng = self._rng
         chosen: list[Source] = []
         for name in rng.choice(
-            np.array(self._classes), size=rng.choice((0, 1, 2, 3), p=(0.04, 0.36, 0.4, 0.2)), p=self._chances
+            np.array(self._classes), size=rng.choice((0, 1, 2, 3), p=(0.05, 0.45, 0.35, 0.15)), p=self._chances
         ):
             groups = self._by_class[str(name)]
             group = groups[rng.integers(len(groups))]

@@ -32,7 +32,7 @@ def piece(rng: Rng, seconds: float = 12.0) -> np.ndarray:
     if with_drums:
         mix += rng.uniform(0.3, 1.0) * _drums(rng, len(mix), beat_s)
     if rng.random() < 0.7:
-        mix = _in_a_room(rng, mix)
+        mix = in_a_room(rng, mix, (0.2, 1.5), (0.1, 0.6))
     return (0.5 * mix / max(1e-9, float(np.abs(mix).max()))).astype(np.float32)
 
 
@@ -193,10 +193,11 @@ def _drums(rng: Rng, size: int, beat_s: float) -> np.ndarray:
     return out[:size]
 
 
-def _in_a_room(rng: Rng, dry: np.ndarray) -> np.ndarray:
-    seconds = rng.uniform(0.2, 1.5)
+def in_a_room(rng: Rng, dry: np.ndarray, room_s: tuple[float, float], wet: tuple[float, float]) -> np.ndarray:
+    """With the reverberation of a room whose length and strength are drawn from these ranges."""
+    seconds = rng.uniform(*room_s)
     t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     tail = rng.standard_normal(len(t)) * np.exp(-6.9 * t / seconds)
-    wet = fftconvolve(dry, tail / np.sqrt(np.sum(tail**2)))[: len(dry)]
-    mixed: np.ndarray = dry + rng.uniform(0.1, 0.6) * wet
+    echo = fftconvolve(dry, tail / np.sqrt(np.sum(tail**2)))[: len(dry)]
+    mixed: np.ndarray = dry + rng.uniform(*wet) * echo
     return mixed

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segmenters.tagging.features import HOP_MS, HOP_SAMPLES, features
+from segmenters.tagging.features import FRAMES_PER_TAG, HOP_MS, HOP_SAMPLES, features
 from segmenters.tagging.labels import CLASSES
 
 WEIGHTS = Path(__file__).with_name("tagger.onnx")
-FRAMES_PER_TAG = 8
 TAG_MS = HOP_MS * FRAMES_PER_TAG
 TAG_SAMPLES = HOP_SAMPLES * FRAMES_PER_TAG
 CONTEXT_TAGS = 28  # to each side of a block; beyond it nothing changes a score
@@ -45,6 +44,10 @@ class Tagger:
         here = np.zeros(end - start, np.float32)
         there = samples_16k[max(0, start) : end]
         here[max(0, -start) : max(0, -start) + len(there)] = there
-        (coarse,) = self._session.run(["coarse"], {"features": features(here)[None]})
-        block: np.ndarray = coarse[0, CONTEXT_TAGS : CONTEXT_TAGS + count]
+        block: np.ndarray = self.scores_of(features(here)[None])[0, CONTEXT_TAGS : CONTEXT_TAGS + count]
         return block
+
+    def scores_of(self, pictures: np.ndarray) -> np.ndarray:
+        """Scores of what `features` made, (batch, frames, bands) to (batch, tags, classes); the edges are blurred."""
+        (scores,) = self._session.run(["coarse"], {"features": pictures})
+        return np.asarray(scores)

@@ -12,20 +12,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from segmenters.tagging.corpus import recordings_in
-from segmenters.tagging.features import NUM_BANDS
-from segmenters.tagging.network import FRAMES_PER_TAG, Average, TaggerNetwork
+from segmenters.tagging.card import with_facts
+from segmenters.tagging.corpus import clip_list, recordings_in
+from segmenters.tagging.features import FRAMES_PER_TAG, NUM_BANDS
+from segmenters.tagging.network import Average, TaggerNetwork
 from segmenters.tagging.scenes import UNKNOWN, Composer, Source, source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    networks: int = 2  # averaged in what ships
-    steps: int = 350  # of each
-    batch: int = 32
-    rate: float = 3e-3
+    networks: int = 1  # averaged in what ships
+    steps: int = 2_000  # of each
+    batch: int = 8
+    rate: float = 2e-3
     decay: float = 0.03
-    memory: float = 0.99  # of the running mean of the weights
+    memory: float = 0.998  # of the running mean of the weights
     fine_weight: float = 0.5
     variants: int = 6  # of each recording
 
@@ -33,15 +34,16 @@ class Training:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path, help="the folder with clips, speech, digits and music")
-    parser.add_argument("out", type=Path, help="where the ONNX file goes")
+    parser.add_argument("out", type=Path, help="where the ONNX file goes; a CARD.md beside it is brought up to date")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     training = Training()
-    sources = [
-        source_of(recording, training.variants) for recording in recordings_in(arguments.shared) if recording.trainable
-    ]
-    export(trained(sources, training), arguments.out)
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, from {len(sources)} recordings")
+    free = [recording for recording in recordings_in(arguments.shared) if recording.trainable]
+    export(trained([source_of(recording, training.variants) for recording in free], training), arguments.out)
+    card = arguments.out.with_name("CARD.md")
+    if card.is_file():
+        card.write_text(with_facts(card.read_text(), arguments.out.read_bytes(), clip_list(arguments.shared / "clips")))
+    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, from {len(free)} recordings")
 
 
 def trained(sources: Sequence[Source], training: Training) -> Average:
@@ -56,7 +58,7 @@ def export(model: Average, out: Path) -> None:
         (example,),
         str(out),
         input_names=["features"],
-        output_names=["coarse", "fine"],
+        output_names=["coarse"],
         dynamic_axes={"features": {0: "batch", 1: "frames"}},
         dynamo=False,
     )
@@ -71,7 +73,8 @@ def _one(sources: Sequence[Source], training: Training, seed: int) -> TaggerNetw
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.rate, total_steps=training.steps, pct_start=0.15)
     for step in range(training.steps):
         features, coarse, fine = (torch.from_numpy(part) for part in composer.batch(training.batch))
-        said_coarse, said_fine = network(features)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            said_coarse, said_fine = network(features)
         loss = _loss(said_coarse, coarse) + training.fine_weight * _loss(said_fine, fine)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -88,7 +91,7 @@ def _loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean over the targets that are known; a present class counts twice, because it is rare."""
     known = (targets != UNKNOWN).float()
     losses = nn.functional.binary_cross_entropy_with_logits(
-        logits, targets.clamp(0.02, 0.98), reduction="none", pos_weight=torch.tensor(2.0)
+        logits.float(), targets.clamp(0.02, 0.98), reduction="none", pos_weight=torch.tensor(2.0)
     )
     return (losses * known).sum() / known.sum()
 
