@@ -18,8 +18,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import torch
 
+from segmenters.base import CLASSES
 from segmenters.tagging.corpus import Recording, excerpts, folds_of, recordings_in
-from segmenters.tagging.labels import CLASSES, TAUGHT
+from segmenters.tagging.labels import TAUGHT
 from segmenters.tagging.scenes import UNKNOWN, Composer, source_of
 from segmenters.tagging.tagger import TAG_SAMPLES, Tagger
 from segmenters.tagging.train import Training, export, trained

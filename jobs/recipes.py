@@ -16,7 +16,7 @@ from pipeline.route import AnnotateConfig
 from schemas.errors import ConfigError
 from segmenters.boundaries import CutRules
 from segmenters.embedded import EmbeddedDetectorConfig
-from segmenters.profile import Routing, RuleProfilerConfig
+from segmenters.profile import MeasuringProfilerConfig, Routing
 
 
 def embedded() -> AnnotateConfig:
@@ -24,9 +24,9 @@ def embedded() -> AnnotateConfig:
     return AnnotateConfig(
         recipe="embedded",
         detector=EmbeddedDetectorConfig(),
-        seam_detector=EmbeddedDetectorConfig(),
+        seam_detector=EmbeddedDetectorConfig(tags=False),
         rules=CutRules(),
-        profiler=RuleProfilerConfig(),
+        profiler=MeasuringProfilerConfig(),
         routing=Routing(),
         quality=QualityConfig(dnsmos=DnsmosConfig()),
         speech=SpeechConfig(),

@@ -5,7 +5,7 @@ decision, replaces one side and leaves the other alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +15,16 @@ from schemas.record import Event, Profile
 from schemas.span import Span
 
 FRAME_MS = 10  # one value of `Hearing.level_db` per frame
+TAG_MS = 160  # one row of `Hearing.classes` per tag
+CLASSES = tuple(f.name for f in fields(Profile))  # its columns
 SPEECH = "Speech"  # the label of an event that the voice detector heard
+MUSIC = "Music"  # of one that is surely music
 SOUND = "Sound"  # the label of any other, where the detector cannot know
+
+
+def no_classes() -> np.ndarray:
+    """What stands for the scores of the classes where nobody asked for them: shape (0, classes)."""
+    return np.zeros((0, len(CLASSES)), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,8 @@ class Hearing:
     events: tuple[Event, ...]  # in time order
     changes: tuple[Change, ...]  # in time order
     level_db: np.ndarray  # float32, shape (frames,): level of each 10 ms, dB relative to full scale
+    phrases: tuple[Change, ...] = ()  # where long music is best divided, in time order
+    classes: np.ndarray = field(default_factory=no_classes)  # float32, shape (tags, classes): how likely each sounds
 
 
 class Detector(Protocol):

@@ -57,6 +57,7 @@ BED_COST = 0.3  # of a cut between events while a bed goes on
 BED_PASSED_COST = 0.1  # of a piece that goes over a second or more of bed alone
 LOUD_COST, QUIET_COST = 1.0, 0.6  # of a cut through a sound, at its loudest and at its quietest
 CHANGE_HELP = 0.7  # how much of that a change of timbre takes off, by its strength
+PHRASE_HELP = 0.7  # how much the end of a phrase of music does
 EDGE_HELP = 0.4  # how much an edge of an event does
 QUIET_DB = 25.0  # below the loud moments of a stretch, a moment is as quiet as it need be
 QUIET_MS = 200  # over which quiet is measured
@@ -129,6 +130,9 @@ def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRule
     for change in hearing.changes:
         if region.start_ms < change.at_ms < region.end_ms:
             points[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
+    for phrase in hearing.phrases:
+        if region.start_ms < phrase.at_ms < region.end_ms:
+            points[phrase.at_ms] = LOUD_COST - PHRASE_HELP * phrase.strength
     for edge in (t for event in figures for t in (event.start_ms, event.end_ms)):
         if region.start_ms < edge < region.end_ms:
             points[edge] = LOUD_COST - EDGE_HELP

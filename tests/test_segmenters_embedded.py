@@ -6,8 +6,8 @@ import pytest
 from schemas.errors import ConfigError
 from schemas.span import Span, covered_ms
 from segmenters.activity import ActivityRules, active, runs
-from segmenters.base import SOUND, SPEECH, Hearing
-from segmenters.embedded import EmbeddedDetector
+from segmenters.base import CLASSES, MUSIC, SOUND, SPEECH, TAG_MS, Hearing
+from segmenters.embedded import EmbeddedDetector, EmbeddedDetectorConfig
 from tests.sounds import click, melody, noise, one_after_another, silence, together, tone, voice, waveform
 
 
@@ -69,7 +69,25 @@ def test_a_voice_is_speech_and_nothing_else(detector):
 def test_a_voice_over_a_longer_sound_is_both(detector):
     samples = together(melody(20_000, db=-30), one_after_another(silence(8_000), voice(4_000, db=-15)))
     hearing = detector.hear(waveform(samples))
-    assert {event.label for event in hearing.events} == {SPEECH, SOUND}
+    assert {event.label for event in hearing.events} == {SPEECH, MUSIC}
+
+
+def test_noise_is_called_neither_speech_nor_music(detector):
+    hearing = detector.hear(waveform(one_after_another(silence(2_000), noise(5_000), silence(2_000))))
+    assert {event.label for event in hearing.events} == {SOUND}
+
+
+def test_long_music_has_places_to_divide_it_and_noise_has_none(detector):
+    music = detector.hear(waveform(melody(40_000), start_ms=60_000))
+    assert music.phrases
+    assert all(61_000 <= phrase.at_ms <= 99_000 for phrase in music.phrases)
+    assert not detector.hear(waveform(noise(40_000))).phrases
+
+
+def test_the_classes_are_scored_over_the_whole_stretch_or_not_at_all(detector):
+    sound = waveform(melody(5_000))
+    assert detector.hear(sound).classes.shape == (-(-5_000 // TAG_MS), len(CLASSES))
+    assert EmbeddedDetectorConfig(tags=False).build().hear(sound).classes.shape == (0, len(CLASSES))
 
 
 def test_a_change_of_timbre_is_found(detector):
@@ -95,6 +113,7 @@ def test_the_same_samples_give_the_same_hearing_whatever_was_heard_before(detect
     again = detector.hear(sound)
     assert (again.events, again.changes) == (first.events, first.changes)
     np.testing.assert_array_equal(again.level_db, first.level_db)
+    np.testing.assert_array_equal(again.classes, first.classes)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Speech is speech, music is music, and what is neither is a sound of no known source."""
+"""Speech is speech, music is music, and what is neither is a sound."""
+
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -6,14 +8,14 @@ import pytest
 from schemas.errors import ConfigError
 from schemas.record import Branch, Profile
 from schemas.span import Span
-from segmenters.embedded import EmbeddedDetector
-from segmenters.profile import Routing, RuleProfiler, RuleProfilerConfig, branches_for
+from segmenters.embedded import EmbeddedDetector, EmbeddedDetectorConfig
+from segmenters.profile import MeasuringProfiler, MeasuringProfilerConfig, Routing, branches_for
 from tests.sounds import click, melody, noise, one_after_another, silence, together, tone, voice, waveform
 
 
 @pytest.fixture(scope="module")
 def profiles():
-    detector, profiler = EmbeddedDetector(), RuleProfiler()
+    detector, profiler = EmbeddedDetector(), MeasuringProfiler()
 
     def profiles(samples, *spans):
         sound = waveform(samples)
@@ -56,9 +58,24 @@ def test_each_piece_has_its_own_profile_in_order(profiles):
     assert branches_for(second) == {Branch.MUSIC}
 
 
-def test_what_cannot_be_measured_is_not_guessed(profiles):
+def test_what_nobody_was_taught_is_not_guessed(profiles):
     (profile,) = profiles(together(melody(5_000), noise(5_000, -30)))
-    assert (profile.human_voice, profile.singing, profile.animal, profile.environment) == (0, 0, 0, 0)
+    assert (profile.singing, profile.environment) == (0, 0)
+
+
+def test_a_piece_is_of_an_ambiguous_source_as_far_as_it_is_nothing_else(profiles):
+    for samples in (tone(5_000), noise(5_000), melody(5_000), voice(5_000)):
+        (profile,) = profiles(samples)
+        known = max(value for name, value in asdict(profile).items() if name != "source_ambiguous")
+        assert profile.source_ambiguous == pytest.approx(1 - known)
+    assert profiles(silence(5_000)) == [Profile()]
+
+
+def test_a_profile_can_be_had_without_scores_of_the_classes():
+    sound = waveform(noise(5_000))
+    hearing = EmbeddedDetectorConfig(tags=False).build().hear(sound)
+    (profile,) = MeasuringProfiler().profile(sound, hearing, [hearing.span])
+    assert branches_for(profile) == {Branch.SOUND}
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0), noise(20), np.sign(tone(1_000)), noise(3_000, -3)], ids=len)
@@ -68,7 +85,7 @@ def test_any_sound_has_a_profile(profiles, samples):
 
 def test_no_pieces_no_profiles(profiles):
     sound = waveform(tone(1_000))
-    assert RuleProfiler().profile(sound, EmbeddedDetector().hear(sound), []) == []
+    assert MeasuringProfiler().profile(sound, EmbeddedDetector().hear(sound), []) == []
 
 
 def test_a_known_source_wakes_the_sound_branch():
@@ -77,7 +94,7 @@ def test_a_known_source_wakes_the_sound_branch():
 
 
 @pytest.mark.parametrize(
-    "build", [lambda: RuleProfilerConfig(enough_ms=0), lambda: Routing(speech=0.0)], ids=["enough_ms", "speech"]
+    "build", [lambda: MeasuringProfilerConfig(enough_ms=0), lambda: Routing(speech=0.0)], ids=["enough_ms", "speech"]
 )
 def test_settings_that_cannot_work_are_refused(build):
     with pytest.raises(ConfigError, match="=0"):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from segmenters.base import CLASSES, TAG_MS
 from segmenters.tagging.corpus import Recording, clips_in, folds_of
 from segmenters.tagging.features import HOP_SAMPLES, NUM_BANDS, edges_hz, features
-from segmenters.tagging.labels import CLASSES, COARSE, TAUGHT, UNTAUGHT
+from segmenters.tagging.labels import COARSE, TAUGHT, UNTAUGHT
 from segmenters.tagging.scenes import SCENE_FRAMES, SCENE_TAGS, Composer, source_of
-from segmenters.tagging.tagger import BLOCK_TAGS, TAG_MS, TAG_SAMPLES, WEIGHTS, Tagger
+from segmenters.tagging.tagger import BLOCK_TAGS, TAG_SAMPLES, WEIGHTS, Tagger
 from tests.sounds import at_level, click, melody, noise, one_after_another, silence, tone, voice
 
 CARD = WEIGHTS.with_name("CARD.md")

@@ -10,6 +10,8 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
+from segmenters.base import TAG_MS
+
 RATE_HZ = 16_000
 HOP_SAMPLES = 320
 HOP_MS = 1000 * HOP_SAMPLES // RATE_HZ
@@ -20,7 +22,7 @@ AROUND_FRAMES = 75  # to each side: the sound whose mean power the level is take
 POWER_FLOOR = 1e-10  # mean square of a band, -100 dB: below the least significant of 16 bits
 LEVEL_FLOOR = 10**-6.2  # mean square, -62 dB: sound below it is pictured as faint as it is
 RANGE_DB = (-50.0, 20.0)  # around the level; what lies outside is clipped
-FRAMES_PER_TAG = 8  # what the network makes one row of scores of
+FRAMES_PER_TAG = TAG_MS // HOP_MS  # what the network makes one row of scores of
 SCALE_DB = 20.0  # one unit of the network's input
 
 

@@ -6,11 +6,10 @@
 names that one in `also`: there the tagger is neither rewarded nor punished.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from schemas.record import Profile
+from segmenters.base import CLASSES
 
-CLASSES = tuple(f.name for f in fields(Profile))  # the columns of the scores
 UNTAUGHT = ("singing", "source_ambiguous", "environment")  # no data to learn them from: always 0
 TAUGHT = tuple(name for name in CLASSES if name not in UNTAUGHT)
 

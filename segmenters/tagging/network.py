@@ -6,8 +6,9 @@ Letters name the axes of a tensor. B batch   T frames of 20 ms   F bands   N tag
 import torch
 from torch import Tensor, nn
 
+from segmenters.base import CLASSES
 from segmenters.tagging.features import NUM_BANDS
-from segmenters.tagging.labels import CLASSES, FINE, UNTAUGHT
+from segmenters.tagging.labels import FINE, UNTAUGHT
 
 
 class TaggerNetwork(nn.Module):

@@ -11,9 +11,10 @@ import numpy as np
 import soxr
 from scipy.ndimage import maximum_filter1d
 
+from segmenters.base import CLASSES
 from segmenters.tagging.corpus import Recording
 from segmenters.tagging.features import FRAMES_PER_TAG, NUM_BANDS, RATE_HZ, band_powers, edges_hz, level_free
-from segmenters.tagging.labels import CLASSES, FINE
+from segmenters.tagging.labels import FINE
 from segmenters.tagging.synthesis import in_a_room
 
 SCENE_TAGS = 40  # 6.4 s

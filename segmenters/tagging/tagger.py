@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segmenters.tagging.features import FRAMES_PER_TAG, HOP_MS, HOP_SAMPLES, features
-from segmenters.tagging.labels import CLASSES
+from segmenters.base import CLASSES
+from segmenters.tagging.features import FRAMES_PER_TAG, HOP_SAMPLES, features
 
 WEIGHTS = Path(__file__).with_name("tagger.onnx")
-TAG_MS = HOP_MS * FRAMES_PER_TAG
 TAG_SAMPLES = HOP_SAMPLES * FRAMES_PER_TAG
 CONTEXT_TAGS = 28  # to each side of a block; beyond it nothing changes a score
 BLOCK_TAGS = 400  # 64 s of sound in one call of the network
