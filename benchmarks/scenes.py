@@ -26,6 +26,8 @@ AUDIBLE_DB = 38.0  # below the loudest frame of a sound: what is weaker is not h
 HEARD_ON_MS = 300  # a pause up to this long does not part a region
 FADE_MS = 10  # at both ends of every sound, so that none begins with a click
 HIGHEST_PEAK = 0.95  # of one sound
+LONG_TURNS = LONG_MUSIC, LONG_RAIN = 3, 6  # which of every eight scenes hold a long event
+LONG_NUMBER = 3  # which of the sounds drawn it is
 KINDS = (Branch.SOUND, Branch.SPEECH, Branch.MUSIC)
 LEVELS_DB = {Branch.SPEECH: (-26, -19), Branch.MUSIC: (-28, -20), Branch.SOUND: (-32, -20)}
 
@@ -110,11 +112,13 @@ def compose(
     duration_ms, at_ms = round(rng.uniform(*rules.duration_s) * 1000), 0
     sounds: list[Ready] = []
     events: list[TrueEvent] = []
-    for ready in _drawn(library, rng, rate_hz, turn, rules):
+    for number, ready in enumerate(_drawn(library, rng, rate_hz, turn, rules)):
         start_ms = _start_ms(rng, at_ms, min(ready.duration_ms, events[-1].duration_ms) if events else 0, rules)
-        if ready.duration_ms > rules.music_s[1] * 1000:  # the long one of the scene: there is time for it
-            duration_ms += ready.duration_ms
+        if number == LONG_NUMBER and turn in LONG_TURNS:
+            duration_ms = max(duration_ms, start_ms) + ready.duration_ms  # time is made for it
         elif start_ms + ready.duration_ms > duration_ms:
+            if number < LONG_NUMBER and turn in LONG_TURNS:
+                continue
             break
         sounds.append(ready)
         events.append(ready.at(start_ms))
@@ -128,11 +132,11 @@ def compose(
 
 
 def _drawn(library: Library, rng: np.random.Generator, rate_hz: int, turn: int, rules: SceneRules) -> Iterator[Ready]:
-    """Sounds without end, with one long one among them where it is the scene's turn."""
+    """Sounds without end, with a long one among them where it is the scene's turn."""
     for number in count():
-        if number == 3 and turn == 3:
+        if number == LONG_NUMBER and turn == LONG_MUSIC:
             sound, kind = library.music(rng, rng.uniform(*rules.long_music_s)), Branch.MUSIC
-        elif number == 3 and turn == 6:
+        elif number == LONG_NUMBER and turn == LONG_RAIN:
             sound, kind = library.bed(rng, rng.uniform(*rules.long_rain_s), "rain"), Branch.SOUND
         else:
             kind = KINDS[rng.choice(len(KINDS), p=rules.kinds)]

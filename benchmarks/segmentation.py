@@ -45,9 +45,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path, nargs="?")
     parser.add_argument("--only", choices=METHODS, action="append", help="one method; may be given several times")
     parser.add_argument("--json", type=Path, help="a folder for <method>.jsonl: scene, start, end and kinds a line")
-    parser.add_argument(
-        "--misses", action="store_true", help="list what ours cuts through and which boundaries it misses"
-    )
+    parser.add_argument("--misses", action="store_true", help="list what the first method cuts through and misses")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="earmark-scenes-") as made:
         folder = scenes_in(arguments.scenes, Path(made))
@@ -139,13 +137,14 @@ def table(results: Sequence[Result]) -> Table:
 
 def misses(result: Result) -> list[str]:
     """A line for each event cut through, boundary missed and cut in the midst of sound, with what else was heard."""
-    lines = []
+    lines, inside_ms = [], ScoreRules().inside_ms
     for judged in result.judged:
         name, events = judged.scene.name, judged.scene.events
         cuts = sorted({ms for s in result.segments if s.scene == name for ms in (s.start_ms, s.end_ms)})
         told = []
         for event in judged.cut_through:
-            for cut in (ms for ms in cuts for r in event.regions if r.start_ms + 100 < ms < r.end_ms - 100):
+            within = [(r.start_ms + inside_ms, r.end_ms - inside_ms) for r in event.regions]
+            for cut in (ms for ms in cuts if any(first < ms < last for first, last in within)):
                 told.append((cut, f"cuts through {_named(event)}{_beside(events, cut, event)}"))
         for ms in judged.missed:
             event = next(e for e in events if ms in (e.start_ms, e.end_ms))
@@ -164,9 +163,10 @@ def _named(event: TrueEvent) -> str:
 
 
 def _beside(events: Sequence[TrueEvent], ms: int, one: TrueEvent | None) -> str:
-    """What else goes on at that time."""
-    others = [_named(event) for event in events if event is not one and event.start_ms <= ms <= event.end_ms]
-    return f", over {', '.join(others)}" if others else ""
+    """What else goes on at about that time."""
+    near_ms = ScoreRules().near_ms
+    others = [e for e in events if e is not one and e.start_ms - near_ms <= ms <= e.end_ms + near_ms]
+    return f", beside {', '.join(map(_named, others))}" if others else ""
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from schemas.span import Span, union
 from tests.sounds import RATE_HZ, noise, one_after_another, silence
 
 SHORT = SceneRules(
-    duration_s=(12, 16), music_s=(3, 6), long_music_s=(7, 8), long_rain_s=(9, 12), gap_s=(0.25, 1.0), has_background=0.5
+    duration_s=(9, 12), music_s=(2, 4), long_music_s=(5, 6), long_rain_s=(6, 7), gap_s=(0.25, 0.6), has_background=0.4
 )
 AAC_FRAME_MS = 24  # its last one is filled up
 
