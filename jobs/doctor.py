@@ -42,7 +42,6 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(package="silero-vad", module="silero_vad", use="voice activity", carries="weights, MIT"),
         Need(package="onnxruntime", module="onnxruntime", use="voice activity"),
         Need(package="pocketsphinx", module="pocketsphinx", use="words", carries="English model, BSD"),
-        Need(package="librosa", module="librosa", use="music facts"),
         Need(package="pyloudnorm", module="pyloudnorm", use="loudness"),
         Need(package="ray", module="ray", use="the engine"),
         Need(package="pyarrow", module="pyarrow", use="plans and indexes"),
