@@ -1,6 +1,6 @@
 """Tempo and beats: how alike the onsets are some time later, and then the best path through them.
 
-Each tempo between 45 and 220 is judged by the autocorrelation of the onsets at its period, at its multiples and at its
+Each tempo between 58 and 220 is judged by the autocorrelation of the onsets at its period, at its multiples and at its
 parts: a beat is what comes again after one period and in groups of two to four, and has little of its own between. The
 weights were fitted by logistic regression to composed pieces, so the score is the probability of the tempo among all
 others. The beats follow Ellis, "Beat tracking by dynamic programming" (2007).
@@ -17,7 +17,7 @@ from annotators.onsets import HOP_MS, standing_out
 MIN_FRAMES = 250  # less holds no beat
 MIN_BEATS = 5
 MIN_RISE_DB = 0.6  # the ripple of a steady tone is less, and can be as regular as a beat
-BPM = np.exp(np.arange(np.log(45), np.log(220), 0.015))
+BPM = np.exp(np.arange(np.log(58), np.log(220), 0.015))  # slower, and bars of a fast waltz pass for beats
 PERIODS = 60_000 / HOP_MS / BPM  # frames
 NEAR = 0.05  # of a tempo: what counts as the same
 LAG_SLACK = 0.012  # of a lag, by which a human tempo may wander

@@ -18,7 +18,7 @@ from annotators.onsets import standing_out
 
 REACH_MS = 8_000  # of the checkerboard, to each side
 MIN_MS = 4_000  # of a section
-MIN_BEATS = 16
+MIN_BEATS, MIN_MUSIC_MS = 16, 12_000  # less holds no parts that a listener would tell
 HARMONY, REGISTER, RHYTHM = 0.5, 0.2, 1.0  # what a change of each counts for
 REGISTER_SEMITONES = 6
 DOWNBEAT_HELP = 0.1  # of novelty, where a bar begins
@@ -38,7 +38,7 @@ def sections_of(
     onsets: np.ndarray, notes: Notes, beats_ms: tuple[int, ...], downbeats_ms: tuple[int, ...], duration_ms: int
 ) -> list[SectionSpan]:
     """Sections that tile the sound, two or more; none where nothing changes, or there are too few beats to tell."""
-    if len(beats_ms) < MIN_BEATS:
+    if len(beats_ms) < MIN_BEATS or duration_ms < MIN_MUSIC_MS:
         return []
     beats = np.array(beats_ms, float)
     looks = _looks(onsets, notes, beats)

@@ -67,7 +67,7 @@ class MusicConfig:
     min_downbeat_score: float = 0.3  # bars whose beginning is not clear are not told, though their length may be
     min_key_score: float = 0.5
     min_chord_score: float = 0.45
-    min_section_score: float = 0.4
+    min_section_score: float = 0.45
     max_chords_told: int = 8  # more than these in a row are told as the most frequent three
 
     def build(self) -> "MusicAnnotator":

@@ -43,7 +43,6 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(package="onnxruntime", module="onnxruntime", use="voice activity"),
         Need(package="speechmos", module="speechmos", use="quality of speech", carries="weights, MIT"),
         Need(package="pocketsphinx", module="pocketsphinx", use="words", carries="English model, BSD"),
-        Need(package="librosa", module="librosa", use="music facts"),
         Need(package="pyloudnorm", module="pyloudnorm", use="loudness"),
         Need(package="ray", module="ray", use="the engine"),
         Need(package="pyarrow", module="pyarrow", use="plans and indexes"),

@@ -71,7 +71,7 @@ def read_run(store: Store) -> dict[str, Any]:
 
 
 def run_row(source: str, config: AnnotateConfig) -> dict[str, Any]:
-    names = ("earmark", "av", "librosa", "numpy", "onnxruntime", "pocketsphinx", "ray", "silero-vad", "soxr")
+    names = ("earmark", "av", "numpy", "onnxruntime", "pocketsphinx", "ray", "scipy", "silero-vad", "soxr")
     versions = {name: metadata.version(name) for name in names if _installed(name)}
     return {
         "input": source,
