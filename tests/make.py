@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from schemas.record import (
     Word,
 )
 from schemas.span import Span
-from segmenters.base import FRAME_MS, Hearing
+from segmenters.base import FRAME_MS, Change, Hearing
 from segmenters.boundaries import CutRules
 from segmenters.profile import Routing
 
@@ -161,7 +162,7 @@ def lot_of(*pieces: Piece, number: int = 0) -> Lot[Piece]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoudnessDetector:
-    """Hears loudness and nothing else: what passes -50 dB is a sound."""
+    """Hears loudness and nothing else: what passes -50 dB is a sound, and no two are the same."""
 
     model: str = "loudness@1"
 
@@ -183,7 +184,8 @@ class LoudnessDetector:
             )
             for a, b in edges.reshape(-1, 2)
         ]
-        return Hearing(span=span, events=tuple(events), changes=(), level_db=level_db.astype(np.float32))
+        changes = tuple(Change(at_ms=(a.end_ms + b.start_ms) // 2, strength=1.0) for a, b in pairwise(events))
+        return Hearing(span=span, events=tuple(events), changes=changes, level_db=level_db.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
