@@ -52,13 +52,13 @@ class Mark:
     parted_cost: float = 0.0  # of a piece that ends at it, wherever in it
 
 
+LONG_PAUSE_MS = 3_000  # a silence this long is a place to cut whatever follows it; a shorter one by its share
 MARGIN_WORTH = 1.5  # what a second of margin left off costs, in seconds of silence held
-BED_COST = 0.3  # of a cut between events while a bed goes on
+BED_SHARE = 0.5  # of what it costs to cut a sound, where it is a bed
 BED_PASSED_COST = 0.1  # of a piece that goes over a second or more of bed alone
 LOUD_COST, QUIET_COST = 1.0, 0.6  # of a cut through a sound, at its loudest and at its quietest
-CHANGE_HELP = 0.7  # how much of that a change of timbre takes off, by its strength
-PHRASE_HELP = 0.7  # how much the end of a phrase of music does
-EDGE_HELP = 0.4  # how much an edge of an event does
+CHANGE_HELP = 0.7  # how much of that a change of timbre or the end of a phrase takes off, by its strength
+EDGE_COST = 0.6  # of a cut where one of several sounds begins or ends
 QUIET_DB = 25.0  # below the loud moments of a stretch, a moment is as quiet as it need be
 QUIET_MS = 200  # over which quiet is measured
 CHOICES = 30  # quiet points that a stretch as long as the cap offers
@@ -103,7 +103,7 @@ def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
         points=tuple(sorted(cost_at.items())),
         silent=True,
         passed_cost=rules.passed_cost * other,
-        parted_cost=rules.pause_cost * (1 - other),
+        parted_cost=rules.pause_cost * (1 - other) * max(0.0, 1 - gap.duration_ms / LONG_PAUSE_MS),
     )
 
 
@@ -118,25 +118,27 @@ def _points_beside_sound(gap: Span, sound_before: bool, sound_after: bool, margi
 
 def _bed(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
     """Between two events, while a long sound goes on."""
-    quiet = [point for point, _ in _quiet_points(gap, hearing, rules)]
-    edges = _points_beside_sound(gap, True, True, rules.margin_ms)
-    points = tuple((at_ms, BED_COST) for at_ms in sorted({*quiet, *edges}))
+    costs = _costs_within(gap, hearing, rules) | dict.fromkeys(
+        _points_beside_sound(gap, True, True, rules.margin_ms), QUIET_COST
+    )
+    points = tuple((at_ms, BED_SHARE * cost) for at_ms, cost in sorted(costs.items()))
     return Mark(points=points, passed_cost=BED_PASSED_COST * min(1.0, gap.duration_ms / 1000))
 
 
 def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRules) -> list[Mark]:
     """Points within a stretch of sound that is too long for one piece."""
-    points = dict(_quiet_points(region, hearing, rules))
-    for change in hearing.changes:
-        if region.start_ms < change.at_ms < region.end_ms:
-            points[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
-    for phrase in hearing.phrases:
-        if region.start_ms < phrase.at_ms < region.end_ms:
-            points[phrase.at_ms] = LOUD_COST - PHRASE_HELP * phrase.strength
-    for edge in (t for event in figures for t in (event.start_ms, event.end_ms)):
-        if region.start_ms < edge < region.end_ms:
-            points[edge] = LOUD_COST - EDGE_HELP
-    return [Mark(points=((at_ms, cost),)) for at_ms, cost in points.items()]
+    edges = {t for event in figures for t in (event.start_ms, event.end_ms) if region.start_ms < t < region.end_ms}
+    costs = _costs_within(region, hearing, rules) | dict.fromkeys(edges, EDGE_COST)
+    return [Mark(points=((at_ms, cost),)) for at_ms, cost in costs.items()]
+
+
+def _costs_within(stretch: Span, hearing: Hearing, rules: CutRules) -> dict[int, float]:
+    """Where a stretch of sound might be divided, and what that costs: at quiet moments, changes and ends of phrases."""
+    costs = dict(_quiet_points(stretch, hearing, rules))
+    for change in (*hearing.changes, *hearing.phrases):
+        if stretch.start_ms < change.at_ms < stretch.end_ms:
+            costs[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
+    return costs
 
 
 def _quiet_points(stretch: Span, hearing: Hearing, rules: CutRules) -> list[tuple[int, float]]:

@@ -1,5 +1,6 @@
 """Where to cut: laws that hold for any hearing, and what they look like on simple ones."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.errors import ConfigError
 from schemas.record import Event
 from schemas.span import Span, covered_ms
-from segmenters.base import FRAME_MS, SOUND, SPEECH, Change, Hearing
+from segmenters.base import FRAME_MS, MUSIC, SOUND, SPEECH, Change, Hearing
 from segmenters.boundaries import CutRules, decide
 
 RULES = CutRules()
@@ -135,6 +136,25 @@ def test_a_sound_longer_than_the_cap_is_cut_where_it_is_quiet():
 def test_a_sound_longer_than_the_cap_is_cut_at_a_clear_change():
     change = Change(at_ms=27_310, strength=1.0)
     assert active(hearing(sound(0, 50_000), end_ms=50_000, changes=(change,))) == [(0, 27_310), (27_310, 50_000)]
+
+
+@pytest.mark.parametrize("length_ms", [50_000, 150_000], ids=["longer than the cap", "a bed"])
+def test_long_music_is_divided_where_phrases_end(length_ms):
+    phrases = tuple(Change(at_ms=at_ms, strength=0.9) for at_ms in range(8_130, length_ms - 4_000, 8_130))
+    heard = replace(hearing(sound(0, length_ms, MUSIC), end_ms=length_ms), phrases=phrases)
+    cuts = [piece.start_ms for piece in decide(heard, RULES)][1:]
+    assert cuts
+    assert set(cuts) <= {phrase.at_ms for phrase in phrases}
+
+
+def test_minutes_of_rain_are_divided_where_it_is_quietest():
+    heard = hearing(sound(0, 180_000), end_ms=180_000)
+    quiet_ms = range(26_000, 160_000, 26_000)
+    for at_ms in quiet_ms:
+        heard.level_db[at_ms // FRAME_MS : at_ms // FRAME_MS + 30] = -40
+    cuts = [piece.start_ms for piece in decide(heard, RULES)][1:]
+    assert len(cuts) == 6
+    assert all(any(at_ms <= cut <= at_ms + 300 for at_ms in quiet_ms) for cut in cuts)
 
 
 def test_events_on_a_long_bed_are_kept_whole():
