@@ -174,12 +174,13 @@ def told_of(heard: Heard, score: float, config: MusicConfig) -> list[tuple[str, 
 
 
 def music_span(clip: Clip, bridge_ms: int) -> Span | None:
-    """The longest run of sounds other than speech; all that is marked where there is only speech, or all there is."""
+    """The longest run of what is called music, else of any sound but speech, else of speech; else all there is."""
     segment, waveform = clip.segment, clip.waveform
     whole = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1)).clipped(segment)
     if whole is None or not segment.events:
         return whole
-    marked = [event for event in segment.events if event.label != "Speech"] or segment.events
+    music = [event for event in segment.events if event.label == "Music"]
+    marked = music or [event for event in segment.events if event.label != "Speech"] or segment.events
     sounds = union((part for event in marked if (part := event.clipped(whole))), bridge_ms=bridge_ms)
     return max(sounds, key=lambda span: span.duration_ms, default=None)
 

@@ -5,11 +5,12 @@ import pytest
 
 from annotators.beat import beat_of
 from annotators.harmony import NAMES, chords_of, key_of
-from annotators.music import MusicConfig, dynamics_of, heard_in
+from annotators.music import MusicConfig, dynamics_of, heard_in, music_span
 from annotators.notes import notes_of
 from annotators.onsets import onset_strengths
 from schemas.audio import Waveform
 from schemas.record import Outcome, Profile
+from schemas.span import Span
 from tests.make_clips import RATE_HZ, clip, event, noise, plucked, quiet, tone
 
 ANNOTATOR = MusicConfig().build()
@@ -123,6 +124,11 @@ def test_music_is_described_where_it_sounds():
     said = said_of(np.concatenate([quiet(6_000), song(num_beats=16)]), event(6_000, 14_000))
     assert {(fact.start_ms, fact.end_ms) for fact in said.facts} == {(6_000, 14_000)}
     assert min(said.beats_ms) >= 6_000
+
+
+def test_what_is_called_music_is_described_and_not_the_longer_noise_beside_it():
+    noisy = clip(quiet(10_000), event(0, 6_000), event(7_000, 9_500, "Music"))
+    assert music_span(noisy, bridge_ms=500) == Span.of(7_000, 9_500)
 
 
 def test_where_music_scores_low_nothing_is_said():
