@@ -67,10 +67,10 @@ def route(config: AnnotateConfig, output: str) -> list[Step]:
     return [
         Step(name="decode", share=0.03, build=partial(Decode, seams, config.rate_hz, config.seam_window_ms)),
         Step(name="cut", share=0.05, build=partial(Cut, config.detector.build, config.rules, config.profiler.build)),
-        Step(name="quality", share=0.3, build=partial(Measure, config.quality.build)),
-        Step(name="speech", share=0.85, build=partial(Annotate, config.speech.build, config.routing)),
-        Step(name="sound", share=0.02, build=partial(Annotate, config.sound.build, config.routing)),
-        Step(name="music", share=0.03, build=partial(Annotate, config.music.build, config.routing)),
+        Step(name="quality", share=0.15, build=partial(Measure, config.quality.build)),
+        Step(name="speech", share=0.74, build=partial(Annotate, config.speech.build, config.routing)),
+        Step(name="sound", share=0.01, build=partial(Annotate, config.sound.build, config.routing)),
+        Step(name="music", share=0.02, build=partial(Annotate, config.music.build, config.routing)),
         Step(name="merge", share=0.01, build=partial(Merge, config.merger.build)),
         Step(name="write", share=0.02, build=partial(Write, output, imprint)),
     ]

@@ -1,6 +1,7 @@
 """The places where a listener might cut, each with the points it offers. Pure."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -24,8 +25,8 @@ class CutRules:
     cut_cost: float = 0.03  # of any cut, so that there are no more than it takes
     short_cost: float = 0.5  # of a piece of no length; less the nearer it comes to min_ms
     silence_cost: float = 0.2  # of each second of silence that a piece holds
-    passed_cost: float = 0.2  # of a silence between two sounds that a piece goes over
-    pause_cost: float = 0.3  # of a cut in a pause of one sound
+    passed_cost: float = 0.3  # of a silence between two sounds that a piece goes over
+    pause_cost: float = 0.5  # of a cut in a pause of one sound
 
     def __post_init__(self) -> None:
         if self.min_ms < 1 or self.max_ms < 2 * self.min_ms:
@@ -72,9 +73,10 @@ def marks_of(hearing: Hearing, rules: CutRules) -> list[Mark]:
     whole = hearing.span
     figures = [e for e in hearing.events if e.label == SPEECH or e.duration_ms <= rules.longest_event_ms]
     sounding, regions = (joined(events, whole, bridge_ms=HAIR_MS) for events in (hearing.events, figures))
+    likely = {before.end_ms: other_follows(before, after, hearing) for before, after in pairwise(sounding)}
     marks: list[Mark] = []
     for gap in gaps(regions, whole):
-        marks += [_silence(part, hearing, rules) for part in gaps(sounding, gap)]
+        marks += [_silence(part, likely.get(part.start_ms, 1.0), whole, rules) for part in gaps(sounding, gap)]
         marks += [_bed(part, hearing, rules) for part in joined(sounding, gap)]
     for region in regions:
         if region.duration_ms + 2 * rules.margin_ms > rules.max_ms:
@@ -88,10 +90,12 @@ def silences_of(hearing: Hearing) -> list[Span]:
     return gaps(hearing.events, hearing.span)
 
 
-def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
-    """Points at several distances from the sounds on both sides; the ends of the recording are no sounds."""
-    sound_before, sound_after = gap.start_ms > hearing.span.start_ms, gap.end_ms < hearing.span.end_ms
-    other = other_follows(gap, hearing) if sound_before and sound_after else 1.0
+def _silence(gap: Span, other: float, whole: Span, rules: CutRules) -> Mark:
+    """Points at several distances from the sounds on both sides; the ends of the recording are no sounds.
+
+    `other` is how likely it is that another sound follows.
+    """
+    sound_before, sound_after = gap.start_ms > whole.start_ms, gap.end_ms < whole.end_ms
     margin_ms = min(rules.margin_ms, gap.duration_ms // 3)
     cost_at: dict[int, float] = {}
     for at_ms in _points_beside_sound(gap, sound_before, sound_after, margin_ms):

@@ -9,53 +9,85 @@ from hypothesis import strategies as st
 
 from schemas.record import Event
 from schemas.span import Span
-from segmenters.base import FRAME_MS, SOUND, SPEECH, Change, Hearing
+from segmenters.base import CLASSES, FRAME_MS, SOUND, SPEECH, TAG_MS, Change, Hearing
 from segmenters.pauses import other_follows
 
+CALM_DB = -60.0
 
-def around(gap: Span, before: str, after: str, strength: float = 0.0) -> Hearing:
-    """Five seconds of something, the gap, and five seconds of something."""
-    start_ms, end_ms = gap.start_ms - 5_000, gap.end_ms + 5_000
+
+def heard(length_ms: int, labels: tuple[str, str], strength: float = 0.0, sounds_ms: int = 5_000) -> Hearing:
+    """A sound, a silence of that length, and another sound."""
+    gap = Span.of(1_000 + sounds_ms, 1_000 + sounds_ms + length_ms)
+    end_ms = gap.end_ms + sounds_ms
+    level_db = np.full(-(-end_ms // FRAME_MS), CALM_DB, np.float32)
     return Hearing(
-        span=Span.of(start_ms, end_ms),
+        span=Span.of(0, end_ms),
         events=(
-            Event(start_ms=start_ms, end_ms=gap.start_ms, label=before, score=0.9),
-            Event(start_ms=gap.end_ms, end_ms=end_ms, label=after, score=0.9),
+            Event(start_ms=1_000, end_ms=gap.start_ms, label=labels[0], score=0.9),
+            Event(start_ms=gap.end_ms, end_ms=end_ms, label=labels[1], score=0.9),
         ),
         changes=(Change(at_ms=(gap.start_ms + gap.end_ms) // 2, strength=strength),) if strength else (),
-        level_db=np.full((end_ms - start_ms) // FRAME_MS, -20, np.float32),
+        level_db=level_db,
     )
 
 
+def likely(hearing: Hearing) -> float:
+    before, after = hearing.events
+    return other_follows(before, after, hearing)
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "length_ms", "strength", "other"),
+    ("labels", "length_ms", "strength", "other"),
     [
-        pytest.param(SPEECH, SPEECH, 600, 0.2, False, id="a voice takes breath"),
-        pytest.param(SPEECH, SPEECH, 900, 0.8, True, id="another voice answers"),
-        pytest.param(SPEECH, SPEECH, 200, 0.8, False, id="a stop within a word"),
-        pytest.param(SOUND, SOUND, 700, 0.2, False, id="a clock ticks"),
-        pytest.param(SOUND, SOUND, 600, 0.8, True, id="a door after a dog"),
-        pytest.param(SPEECH, SOUND, 800, 0.5, True, id="a sound after speech"),
-        pytest.param(SOUND, SPEECH, 800, 0.5, True, id="speech after a sound"),
-        pytest.param(SPEECH, SPEECH, 8_000, 0.1, True, id="a voice, and later a voice"),
+        pytest.param((SPEECH, SPEECH), 600, 0.2, False, id="a voice takes breath"),
+        pytest.param((SPEECH, SPEECH), 1_200, 0.8, True, id="another voice answers"),
+        pytest.param((SPEECH, SPEECH), 200, 0.8, False, id="a stop within a word"),
+        pytest.param((SOUND, SOUND), 600, 0.2, False, id="an engine misses a beat"),
+        pytest.param((SOUND, SOUND), 900, 0.8, True, id="a door after a dog"),
+        pytest.param((SPEECH, SOUND), 1_000, 0.6, True, id="a sound after speech"),
+        pytest.param((SOUND, SPEECH), 1_000, 0.6, True, id="speech after a sound"),
+        pytest.param((SPEECH, SPEECH), 10_000, 0.1, True, id="a voice, and later a voice"),
     ],
 )
-def test_what_a_silence_is(before, after, length_ms, strength, other):
-    gap = Span.of(7_000, 7_000 + length_ms)
-    assert (other_follows(gap, around(gap, before, after, strength)) > 0.5) is other
+def test_what_a_silence_is(labels, length_ms, strength, other):
+    assert (likely(heard(length_ms, labels, strength)) > 0.5) is other
 
 
-@given(st.integers(60, 5_000), st.floats(0, 0.98), st.sampled_from([SPEECH, SOUND]))
-def test_the_longer_the_silence_and_the_stronger_the_change_the_likelier(length_ms, strength, label):
-    gap, longer = Span.of(7_000, 7_000 + length_ms), Span.of(7_000, 8_000 + length_ms)
-    likely = other_follows(gap, around(gap, label, label, strength))
-    assert 0 <= likely <= 1
-    assert other_follows(longer, around(longer, label, label, strength)) > likely
-    assert other_follows(gap, around(gap, label, label, strength + 0.02)) > likely
+lengths_ms = st.integers(60, 5_000)
+strengths = st.floats(0, 0.9)
+labels = st.tuples(st.sampled_from([SPEECH, SOUND]), st.sampled_from([SPEECH, SOUND]))
+
+
+@given(lengths_ms, strengths, labels)
+def test_the_longer_the_silence_and_the_stronger_the_change_the_likelier(length_ms, strength, labels):
+    here = likely(heard(length_ms, labels, strength))
+    assert 0 <= here <= 1
+    assert likely(heard(length_ms + 500, labels, strength)) > here
+    assert likely(heard(length_ms, labels, strength + 0.05)) > here
+
+
+@given(lengths_ms, strengths, labels)
+def test_short_sounds_come_again_and_noise_hides_what_goes_on(length_ms, strength, labels):
+    here = heard(length_ms, labels, strength)
+    assert likely(heard(length_ms, labels, strength, sounds_ms=300)) < likely(here)
+    assert likely(replace(here, level_db=here.level_db + 20)) < likely(here)
+
+
+@given(lengths_ms, strengths)
+def test_people_take_breath(length_ms, strength):
+    assert likely(heard(length_ms, (SPEECH, SPEECH), strength)) < likely(heard(length_ms, (SOUND, SPEECH), strength))
+
+
+@given(lengths_ms, strengths, labels)
+def test_other_classes_after_it_make_another_sound_likelier(length_ms, strength, labels):
+    here = heard(length_ms, labels, strength)
+    alike = np.full((-(-here.span.end_ms // TAG_MS), len(CLASSES)), 0.1, np.float32)
+    changed = alike.copy()
+    changed[here.events[1].start_ms // TAG_MS :, CLASSES.index("animal")] = 0.9
+    assert likely(replace(here, classes=alike)) == likely(here)
+    assert likely(replace(here, classes=changed)) > likely(here)
 
 
 def test_a_change_elsewhere_says_nothing():
-    gap = Span.of(7_000, 7_600)
-    heard = around(gap, SPEECH, SPEECH)
-    elsewhere = replace(heard, changes=(Change(at_ms=4_000, strength=1.0),))
-    assert other_follows(gap, elsewhere) == other_follows(gap, heard)
+    here = heard(600, (SPEECH, SPEECH))
+    assert likely(replace(here, changes=(Change(at_ms=3_000, strength=1.0),))) == likely(here)
