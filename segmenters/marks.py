@@ -10,7 +10,7 @@ from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import FRAME_MS, SPEECH, Hearing
 from segmenters.gaps import gaps, joined
-from segmenters.pauses import HAIR_MS, other_follows
+from segmenters.pauses import HAIR_MS, between, other_follows, speech_edges_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +72,9 @@ def marks_of(hearing: Hearing, rules: CutRules) -> list[Mark]:
     whole = hearing.span
     figures = [e for e in hearing.events if e.label == SPEECH or e.duration_ms <= rules.longest_event_ms]
     sounding, regions = (joined(events, whole, bridge_ms=HAIR_MS) for events in (hearing.events, figures))
-    marks: list[Mark] = []
-    for gap in gaps(regions, whole):
-        marks += [_silence(part, hearing, rules) for part in gaps(sounding, gap)]
-        marks += [_bed(part, hearing, rules) for part in joined(sounding, gap)]
+    silences, spoken_ms = gaps(sounding, whole), speech_edges_ms(hearing)
+    marks = [_silence(gap, hearing, spoken_ms, rules) for gap in silences]
+    marks += [_bed(gap, hearing, rules) for gap in gaps([*regions, *silences], whole)]
     for region in regions:
         if region.duration_ms + 2 * rules.margin_ms > rules.max_ms:
             marks += _inside(region, figures, hearing, rules)
@@ -88,10 +87,10 @@ def silences_of(hearing: Hearing) -> list[Span]:
     return gaps(hearing.events, hearing.span)
 
 
-def _silence(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
+def _silence(gap: Span, hearing: Hearing, spoken_ms: list[int], rules: CutRules) -> Mark:
     """Points at several distances from the sounds on both sides; the ends of the recording are no sounds."""
     sound_before, sound_after = gap.start_ms > hearing.span.start_ms, gap.end_ms < hearing.span.end_ms
-    other = other_follows(gap, hearing) if sound_before and sound_after else 1.0
+    other = other_follows(gap, hearing.changes, spoken_ms) if sound_before and sound_after else 1.0
     margin_ms = min(rules.margin_ms, gap.duration_ms // 3)
     cost_at: dict[int, float] = {}
     for at_ms in _points_beside_sound(gap, sound_before, sound_after, margin_ms):
@@ -135,8 +134,8 @@ def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRule
 def _costs_within(stretch: Span, hearing: Hearing, rules: CutRules) -> dict[int, float]:
     """Where a stretch of sound might be divided, and what that costs: at quiet moments, changes and ends of phrases."""
     costs = dict(_quiet_points(stretch, hearing, rules))
-    for change in (*hearing.changes, *hearing.phrases):
-        if stretch.start_ms < change.at_ms < stretch.end_ms:
+    for changes in (hearing.changes, hearing.phrases):
+        for change in between(changes, stretch.start_ms + 1, stretch.end_ms - 1):
             costs[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
     return costs
 

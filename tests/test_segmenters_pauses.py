@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import FRAME_MS, SOUND, SPEECH, Change, Hearing
-from segmenters.pauses import other_follows
+from segmenters.pauses import other_follows, speech_edges_ms
 
 
 def around(gap: Span, before: str, after: str, strength: float = 0.0) -> Hearing:
@@ -25,6 +25,10 @@ def around(gap: Span, before: str, after: str, strength: float = 0.0) -> Hearing
         changes=(Change(at_ms=(gap.start_ms + gap.end_ms) // 2, strength=strength),) if strength else (),
         level_db=np.full((end_ms - start_ms) // FRAME_MS, -20, np.float32),
     )
+
+
+def likely(gap: Span, hearing: Hearing) -> float:
+    return other_follows(gap, hearing.changes, speech_edges_ms(hearing))
 
 
 @pytest.mark.parametrize(
@@ -42,20 +46,20 @@ def around(gap: Span, before: str, after: str, strength: float = 0.0) -> Hearing
 )
 def test_what_a_silence_is(before, after, length_ms, strength, other):
     gap = Span.of(7_000, 7_000 + length_ms)
-    assert (other_follows(gap, around(gap, before, after, strength)) > 0.5) is other
+    assert (likely(gap, around(gap, before, after, strength)) > 0.5) is other
 
 
 @given(st.integers(60, 5_000), st.floats(0, 0.98), st.sampled_from([SPEECH, SOUND]))
 def test_the_longer_the_silence_and_the_stronger_the_change_the_likelier(length_ms, strength, label):
     gap, longer = Span.of(7_000, 7_000 + length_ms), Span.of(7_000, 8_000 + length_ms)
-    likely = other_follows(gap, around(gap, label, label, strength))
-    assert 0 <= likely <= 1
-    assert other_follows(longer, around(longer, label, label, strength)) > likely
-    assert other_follows(gap, around(gap, label, label, strength + 0.02)) > likely
+    before = likely(gap, around(gap, label, label, strength))
+    assert 0 <= before <= 1
+    assert likely(longer, around(longer, label, label, strength)) > before
+    assert likely(gap, around(gap, label, label, strength + 0.02)) > before
 
 
 def test_a_change_elsewhere_says_nothing():
     gap = Span.of(7_000, 7_600)
     heard = around(gap, SPEECH, SPEECH)
     elsewhere = replace(heard, changes=(Change(at_ms=4_000, strength=1.0),))
-    assert other_follows(gap, elsewhere) == other_follows(gap, heard)
+    assert likely(gap, elsewhere) == likely(gap, heard)
