@@ -7,6 +7,7 @@ than a few bars, or repeats with the same instruments and rhythm, is not told ap
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from string import ascii_uppercase
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -28,7 +29,7 @@ ALIKE = 0.35  # correlation from which on two sections have the same letter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionSpan:
-    label: str  # "A", "B", ...
+    label: str  # "A", "B", ...; after "Z" comes "AA"
     start_ms: int  # from the start of the sound
     end_ms: int
     score: float  # 0..1: how much stands between it and the next, or the last, the weaker of the two
@@ -51,7 +52,7 @@ def sections_of(
     bounds = [0, *starts, len(beats)]
     between = [1.0, *(float(np.clip(novelty[start], 0, 1)) for start in starts), 1.0]
     edges_ms = [0, *(beats_ms[start] for start in starts), duration_ms]
-    labels = _labels([looks[first:last].mean(axis=0) for first, last in pairwise(bounds)])
+    labels = labels_of([looks[first:last].mean(axis=0) for first, last in pairwise(bounds)])
     spans = [
         SectionSpan(label=label, start_ms=start_ms, end_ms=end_ms, score=round(min(before, after), 2))
         for label, (start_ms, end_ms), (before, after) in zip(
@@ -110,7 +111,7 @@ def _peaks(novelty: np.ndarray, apart: int) -> list[int]:
     return sorted(found)
 
 
-def _labels(means: list[np.ndarray]) -> list[str]:
+def labels_of(means: list[np.ndarray]) -> list[str]:
     """A letter for each section: that of the section before it that it is most like, or the next new one."""
     letters: list[str] = []
     for index, mean in enumerate(means):
@@ -119,8 +120,13 @@ def _labels(means: list[np.ndarray]) -> list[str]:
         if best >= 0 and alike[best] >= ALIKE and best != index - 1:
             letters.append(letters[best])
         else:
-            letters.append(chr(ord("A") + len(set(letters))))
+            letters.append(_letter(len(set(letters))))
     return letters
+
+
+def _letter(index: int) -> str:
+    """From A to Z, then from AA to ZZ, and so on."""
+    return ascii_uppercase[index % 26] * (1 + index // 26)
 
 
 def _cosine(one: np.ndarray, other: np.ndarray) -> float:

@@ -41,7 +41,6 @@ def num_frames(samples_16k: np.ndarray) -> int:
 
 def spectra_blocks(samples_16k: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Power spectra centred on each 10 ms, a block at a time: index of its first frame, and (frames, bins)."""
-    window = _window()
     lead = (SIZE_SAMPLES - HOP_SAMPLES) // 2
     frames = num_frames(samples_16k)
     for first in range(0, frames, BLOCK_FRAMES):
@@ -51,7 +50,7 @@ def spectra_blocks(samples_16k: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         here = samples_16k[max(0, start) : max(0, start + len(block))]
         block[max(0, -start) : max(0, -start) + len(here)] = here
         framed = np.lib.stride_tricks.sliding_window_view(block, SIZE_SAMPLES)[::HOP_SAMPLES]
-        spectra = scipy.fft.rfft(framed * window, axis=1)
+        spectra = scipy.fft.rfft(framed * window(SIZE_SAMPLES), axis=1)
         yield first, np.square(spectra.real) + np.square(spectra.imag)
 
 
@@ -61,29 +60,32 @@ def to_db(power: np.ndarray) -> np.ndarray:
     return level
 
 
-def _edges_hz() -> np.ndarray:
-    """Corners of the triangles, evenly spaced in mel: shape (bands + 2,)."""
-    lowest, highest = 2595 * np.log10(1 + np.array([LOWEST_HZ, HIGHEST_HZ]) / 700)
-    edges: np.ndarray = 700 * (10 ** (np.linspace(lowest, highest, NUM_BANDS + 2) / 2595) - 1)
+def mel_edges_hz(lowest_hz: float, highest_hz: float, num_bands: int) -> np.ndarray:
+    """Corners of triangles evenly spaced in mel: shape (bands + 2,)."""
+    lowest, highest = 2595 * np.log10(1 + np.array([lowest_hz, highest_hz]) / 700)
+    edges: np.ndarray = 700 * (10 ** (np.linspace(lowest, highest, num_bands + 2) / 2595) - 1)
     return edges
 
 
-@cache
-def _bank() -> np.ndarray:
-    """Triangles over the bins, shape (bins, bands); a band too narrow to meet a bin takes the nearest one."""
-    edges = _edges_hz()
-    hz = np.arange(SIZE_SAMPLES // 2 + 1)[:, None] * RATE_HZ / SIZE_SAMPLES
-    rising = (hz - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - hz) / (edges[2:] - edges[1:-1])
+def triangles(edges_hz: np.ndarray, size_samples: int) -> np.ndarray:
+    """Triangles between corners over the bins, (bins, bands); a band too narrow to meet a bin takes the nearest one."""
+    hz = np.arange(size_samples // 2 + 1)[:, None] * RATE_HZ / size_samples
+    rising = (hz - edges_hz[:-2]) / (edges_hz[1:-1] - edges_hz[:-2])
+    falling = (edges_hz[2:] - hz) / (edges_hz[2:] - edges_hz[1:-1])
     bank = np.clip(np.minimum(rising, falling), 0, None)
-    nearest = np.argmin(np.abs(hz - edges[1:-1]), axis=0)
-    bank[nearest, np.arange(NUM_BANDS)] = np.maximum(bank[nearest, np.arange(NUM_BANDS)], 0.5)
+    nearest, bands = np.argmin(np.abs(hz - edges_hz[1:-1]), axis=0), np.arange(len(edges_hz) - 2)
+    bank[nearest, bands] = np.maximum(bank[nearest, bands], 0.5)
     return np.asarray(bank, np.float32)
 
 
 @cache
-def _window() -> np.ndarray:
-    """A Hann window scaled so that the power of all bins sums to the mean square of the samples."""
-    window = np.hanning(SIZE_SAMPLES + 1)[:-1]
-    scaled: np.ndarray = window / np.sqrt(SIZE_SAMPLES / 2 * np.sum(window**2))
+def window(size_samples: int) -> np.ndarray:
+    """A Hann window scaled so that the power of all bins sums to the mean square of the samples: shape (size,)."""
+    hann = np.hanning(size_samples + 1)[:-1]
+    scaled: np.ndarray = hann / np.sqrt(size_samples / 2 * np.sum(hann**2))
     return scaled.astype(np.float32)
+
+
+@cache
+def _bank() -> np.ndarray:
+    return triangles(mel_edges_hz(LOWEST_HZ, HIGHEST_HZ, NUM_BANDS), SIZE_SAMPLES)

@@ -11,7 +11,7 @@ from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import FRAME_MS, SPEECH, Hearing
 from segmenters.gaps import gaps, joined
-from segmenters.pauses import HAIR_MS, other_follows
+from segmenters.pauses import HAIR_MS, between, other_follows, speech_edges_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +73,10 @@ def marks_of(hearing: Hearing, rules: CutRules) -> list[Mark]:
     whole = hearing.span
     figures = [e for e in hearing.events if e.label == SPEECH or e.duration_ms <= rules.longest_event_ms]
     sounding, regions = (joined(events, whole, bridge_ms=HAIR_MS) for events in (hearing.events, figures))
-    likely = {before.end_ms: other_follows(before, after, hearing) for before, after in pairwise(sounding)}
-    marks: list[Mark] = []
-    for gap in gaps(regions, whole):
-        marks += [_silence(part, likely.get(part.start_ms, 1.0), whole, rules) for part in gaps(sounding, gap)]
-        marks += [_bed(part, hearing, rules) for part in joined(sounding, gap)]
+    silences, spoken_ms = gaps(sounding, whole), speech_edges_ms(hearing)
+    likely = {one.end_ms: other_follows(one, other, hearing, spoken_ms) for one, other in pairwise(sounding)}
+    marks = [_silence(gap, likely.get(gap.start_ms, 1.0), whole, rules) for gap in silences]
+    marks += [_bed(gap, hearing, rules) for gap in gaps([*regions, *silences], whole)]
     for region in regions:
         if region.duration_ms + 2 * rules.margin_ms > rules.max_ms:
             marks += _inside(region, figures, hearing, rules)
@@ -139,8 +138,8 @@ def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRule
 def _costs_within(stretch: Span, hearing: Hearing, rules: CutRules) -> dict[int, float]:
     """Where a stretch of sound might be divided, and what that costs: at quiet moments, changes and ends of phrases."""
     costs = dict(_quiet_points(stretch, hearing, rules))
-    for change in (*hearing.changes, *hearing.phrases):
-        if stretch.start_ms < change.at_ms < stretch.end_ms:
+    for changes in (hearing.changes, hearing.phrases):
+        for change in between(changes, stretch.start_ms + 1, stretch.end_ms - 1):
             costs[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
     return costs
 

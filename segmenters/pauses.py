@@ -1,11 +1,13 @@
 """Whether a silence is a pause of one sound, or the end of one and the beginning of another. Pure."""
 
 import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 import numpy as np
 
 from schemas.span import Span
-from segmenters.base import FRAME_MS, SPEECH, TAG_MS, Hearing
+from segmenters.base import FRAME_MS, SPEECH, TAG_MS, Change, Hearing
 
 HAIR_MS = 50  # a shorter gap between two events is none
 NEAR_MS = 200  # how far from the silence the change that belongs to it may be placed
@@ -24,18 +26,22 @@ BOTH_SPEECH = -1.68  # people take breath
 INTERCEPT = -28.45
 
 
-def other_follows(before: Span, after: Span, hearing: Hearing) -> float:
-    """How likely it is, 0..1, that what sounds after a silence is not what sounded before it."""
+def other_follows(before: Span, after: Span, hearing: Hearing, spoken_ms: Sequence[int]) -> float:
+    """How likely it is, 0..1, that what sounds after a silence is not what sounded before it.
+
+    `spoken_ms` is what `speech_edges_ms` finds in the hearing, once for all its silences.
+    """
     gap = Span.of(before.end_ms, after.start_ms)
-    changes = (c.strength for c in hearing.changes if gap.start_ms - NEAR_MS <= c.at_ms <= gap.end_ms + NEAR_MS)
+    near = between(hearing.changes, gap.start_ms - NEAR_MS, gap.end_ms + NEAR_MS)
+    is_speech = [_any_within(spoken_ms, at_ms - HAIR_MS, at_ms + HAIR_MS) for at_ms in (gap.start_ms, gap.end_ms)]
     log_odds = (
         INTERCEPT
         + PER_LOG_MS * math.log(gap.duration_ms)
-        + PER_STRENGTH * max(changes, default=0.0)
+        + PER_STRENGTH * max((change.strength for change in near), default=0.0)
         + PER_CLASS * _classes_apart(before, after, hearing)
         + PER_LOG_SOUND_MS * math.log(min(LONG_MS, max(before.duration_ms, after.duration_ms)))
         + PER_DB * _level_db(gap, hearing)
-        + BOTH_SPEECH * (_spoken(gap.start_ms, hearing) and _spoken(gap.end_ms, hearing))
+        + BOTH_SPEECH * all(is_speech)
     )
     return 1 / (1 + math.exp(-log_odds))
 
@@ -64,9 +70,19 @@ def _level_db(gap: Span, hearing: Hearing) -> float:
     return float(np.clip(np.median(here), QUIETEST_DB, LOUDEST_DB)) if len(here) else QUIETEST_DB
 
 
-def _spoken(edge_ms: int, hearing: Hearing) -> bool:
-    """Whether what begins or ends at this moment is speech."""
-    return any(
-        event.label == SPEECH and (abs(event.start_ms - edge_ms) <= HAIR_MS or abs(event.end_ms - edge_ms) <= HAIR_MS)
-        for event in hearing.events
-    )
+def speech_edges_ms(hearing: Hearing) -> list[int]:
+    """Where speech begins or ends, in time order."""
+    return sorted(at_ms for e in hearing.events if e.label == SPEECH for at_ms in (e.start_ms, e.end_ms))
+
+
+def between(changes: Sequence[Change], first_ms: int, last_ms: int) -> Sequence[Change]:
+    """Those of the changes, which are in time order, that lie in [first_ms, last_ms]."""
+    return changes[bisect_left(changes, first_ms, key=_at_ms) : bisect_right(changes, last_ms, key=_at_ms)]
+
+
+def _at_ms(change: Change) -> int:
+    return change.at_ms
+
+
+def _any_within(times_ms: Sequence[int], first_ms: int, last_ms: int) -> bool:
+    return bisect_left(times_ms, first_ms) < bisect_right(times_ms, last_ms)

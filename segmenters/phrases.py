@@ -34,8 +34,8 @@ SHORT_PER_FRAME = HOP_MS // SHORT_MS
 def phrase_points(samples_16k: np.ndarray) -> list[tuple[int, float]]:
     """Places to divide a stretch of music, in time order, each at the beginning of what follows: (at_ms, strength).
 
-    The strength is 0..1; the strongest place of a stretch without changes is still weak. Two places are a second apart
-    or more, and none lies within a second of either end.
+    The strength is 0..1; the strongest place of a stretch without changes is still weak. Two places are about a
+    second apart or more, and none lies within about a second of either end.
     """
     if len(samples_16k) < 4 * MIN_APART_FRAMES * HOP_SAMPLES:
         return []

@@ -25,6 +25,7 @@ def waveform(samples):
     return Waveform.from_float(samples, RATE_HZ)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("duration_ms", [5_000, 9_300], ids=["repeated", "whole"])
 def test_the_package_says_the_same(duration_ms):

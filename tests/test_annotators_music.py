@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from annotators.beat import beat_of
+from annotators.form import labels_of
 from annotators.harmony import NAMES, chords_of, key_of
 from annotators.music import MusicConfig, dynamics_of, heard_in, music_span
 from annotators.notes import notes_of
@@ -231,6 +232,13 @@ def test_parts_tile_the_music_and_meet_where_the_playing_changes():
     meet_ms = [round(len(calm) / 16), round((len(calm) + len(busy)) / 16)]
     assert [part.start_ms for part in said.sections[1:]] == pytest.approx(meet_ms, abs=600)
     assert "the parts A, B, A" in said.text
+
+
+def test_each_part_that_is_like_no_other_has_a_letter_of_its_own():
+    letters = labels_of(list(np.eye(30)))
+    assert letters[:3] == ["A", "B", "C"]
+    assert letters[25:28] == ["Z", "AA", "BB"]
+    assert len(set(letters)) == 30
 
 
 def test_what_goes_on_alike_has_no_parts():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from annotators.pitch import voiced_pitch_hz
 from annotators.speech import SpeechConfig, bracketed, doubts, sentences_of
-from annotators.voice import Voice, rate_wpm
+from annotators.voice import Voice, described, rate_wpm
 from annotators.words import Token, words_of
 from schemas.audio import Waveform
 from schemas.record import Clip, Event, Profile, Segment, Source, Turn, Word
@@ -101,6 +101,12 @@ def test_noise_and_silence_have_no_pitch():
     noise = 0.1 * np.random.default_rng(2).standard_normal(RATE_HZ)
     assert len(voiced_pitch_hz(noise, RATE_HZ)) < 5
     assert len(voiced_pitch_hz(np.zeros(RATE_HZ), RATE_HZ)) == 0
+
+
+@pytest.mark.parametrize(("nth", "told"), [(0, "the first voice"), (5, "the sixth voice"), (9, "the 10th voice")])
+def test_voices_are_counted_however_many_there_are(nth, told):
+    voice = Voice(pitch_hz=120.0, pitch_range_semitones=3.0, loudness_db=-20.0, voiced_ratio=0.6)
+    assert described(voice, None, nth) == f"{told}, a low one of about 120 Hz"
 
 
 def test_pauses_do_not_slow_a_speaker_down():

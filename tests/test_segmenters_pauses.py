@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import CLASSES, FRAME_MS, SOUND, SPEECH, TAG_MS, Change, Hearing
-from segmenters.pauses import other_follows
+from segmenters.pauses import other_follows, speech_edges_ms
 
 CALM_DB = -60.0
 
@@ -33,7 +33,7 @@ def heard(length_ms: int, labels: tuple[str, str], strength: float = 0.0, sounds
 
 def likely(hearing: Hearing) -> float:
     before, after = hearing.events
-    return other_follows(before, after, hearing)
+    return other_follows(before, after, hearing, speech_edges_ms(hearing))
 
 
 @pytest.mark.parametrize(

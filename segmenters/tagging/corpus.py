@@ -15,7 +15,7 @@ import soundfile
 import soxr
 
 from schemas.errors import InputError
-from segmenters.tagging.features import RATE_HZ
+from segmenters.bands import RATE_HZ
 from segmenters.tagging.labels import COARSE, MUSIC, SPEECH, Coarse
 from segmenters.tagging.synthesis import piece
 

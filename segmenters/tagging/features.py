@@ -10,9 +10,9 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
+from segmenters.bands import RATE_HZ, mel_edges_hz, triangles, window
 from segmenters.base import TAG_MS
 
-RATE_HZ = 16_000
 HOP_SAMPLES = 320
 HOP_MS = 1000 * HOP_SAMPLES // RATE_HZ
 SIZE_SAMPLES = 512
@@ -41,7 +41,7 @@ def band_powers(samples_16k: np.ndarray) -> np.ndarray:
     here = samples_16k[: len(padded) - lead]
     padded[lead : lead + len(here)] = here
     framed = np.lib.stride_tricks.sliding_window_view(padded, SIZE_SAMPLES)[::HOP_SAMPLES]
-    spectra = scipy.fft.rfft(framed * _window(), axis=1)
+    spectra = scipy.fft.rfft(framed * window(SIZE_SAMPLES), axis=1)
     powers: np.ndarray = (np.square(spectra.real) + np.square(spectra.imag)) @ _bank()
     return powers
 
@@ -56,28 +56,10 @@ def level_free(powers: np.ndarray) -> np.ndarray:
 
 
 def edges_hz() -> np.ndarray:
-    """Corners of the bands' triangles, evenly spaced in mel: shape (bands + 2,)."""
-    lowest, highest = 2595 * np.log10(1 + np.array([LOWEST_HZ, HIGHEST_HZ]) / 700)
-    edges: np.ndarray = 700 * (10 ** (np.linspace(lowest, highest, NUM_BANDS + 2) / 2595) - 1)
-    return edges
+    """Corners of the bands' triangles: shape (bands + 2,)."""
+    return mel_edges_hz(LOWEST_HZ, HIGHEST_HZ, NUM_BANDS)
 
 
 @cache
 def _bank() -> np.ndarray:
-    """Triangles over the bins, shape (bins, bands); a band too narrow to meet a bin takes the nearest one."""
-    edges = edges_hz()
-    hz = np.arange(SIZE_SAMPLES // 2 + 1)[:, None] * RATE_HZ / SIZE_SAMPLES
-    rising = (hz - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - hz) / (edges[2:] - edges[1:-1])
-    bank = np.clip(np.minimum(rising, falling), 0, None)
-    nearest = np.argmin(np.abs(hz - edges[1:-1]), axis=0)
-    bank[nearest, np.arange(NUM_BANDS)] = np.maximum(bank[nearest, np.arange(NUM_BANDS)], 0.5)
-    return np.asarray(bank, np.float32)
-
-
-@cache
-def _window() -> np.ndarray:
-    """A Hann window scaled so that the power of all bins sums to the mean square of the samples."""
-    window = np.hanning(SIZE_SAMPLES + 1)[:-1]
-    scaled: np.ndarray = window / np.sqrt(SIZE_SAMPLES / 2 * np.sum(window**2))
-    return scaled.astype(np.float32)
+    return triangles(edges_hz(), SIZE_SAMPLES)

@@ -11,9 +11,10 @@ import numpy as np
 import soxr
 from scipy.ndimage import maximum_filter1d
 
+from segmenters.bands import RATE_HZ
 from segmenters.base import CLASSES
 from segmenters.tagging.corpus import Recording
-from segmenters.tagging.features import FRAMES_PER_TAG, NUM_BANDS, RATE_HZ, band_powers, edges_hz, level_free
+from segmenters.tagging.features import FRAMES_PER_TAG, NUM_BANDS, band_powers, edges_hz, level_free
 from segmenters.tagging.labels import FINE
 from segmenters.tagging.synthesis import in_a_room
 
