@@ -89,6 +89,6 @@ def config_row(config: Any) -> Any:
 
 
 def fingerprint(config: AnnotateConfig) -> str:
-    """Changes when anything does that decides what a shard holds."""
+    """Changes when anything in the config does, with the version of the records."""
     body = {"version": VERSION, "config": config_row(config)}
     return "sha256:" + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
