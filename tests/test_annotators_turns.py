@@ -14,6 +14,7 @@ from annotators.mels import mel_power
 from annotators.speakers.encoder import WEIGHTS, SpeakerEncoder, mels
 from annotators.speakers.turns import TurnRules, bridged, turns_of, window_starts_ms
 from schemas.audio import Waveform
+from schemas.errors import ConfigError
 from schemas.record import Turn
 from schemas.span import Span, union
 from segmenters.embedded import EmbeddedDetector
@@ -96,6 +97,23 @@ def test_there_is_a_window_at_every_moment_of_speech(speech):
     uncovered_ms = sum(span.duration_ms - sum(span.overlap_ms(part) for part in heard) for span in speech)
     assert uncovered_ms < 10  # a window begins at a whole frame
     assert all(start_ms % 10 == 0 for start_ms in starts_ms)
+
+
+@given(st.integers(1, 12_000), st.integers(0, 12_000), st.integers(1, 3_000))
+def test_wherever_someone_speaks_there_is_a_window(whole_ms, start_ms, length_ms):
+    whole = Span.of(0, whole_ms)
+    if speech := Span.of(start_ms, start_ms + length_ms).clipped(whole):
+        assert window_starts_ms([speech], whole, RULES)
+
+
+def test_where_there_is_no_window_there_is_no_embedding():
+    sound = Waveform.from_float(noise(1_000), RATE_HZ)
+    assert SpeakerEncoder().hear(sound, [], [], RULES.window_ms).shape == (0, 256)
+
+
+def test_rules_that_cannot_work_are_refused():
+    with pytest.raises(ConfigError, match="hop_ms=0"):
+        TurnRules(hop_ms=0)
 
 
 def test_a_turn_goes_on_through_a_pause_of_its_speaker_and_no_other():

@@ -17,7 +17,7 @@ from schemas.span import Span, sample_at
 RATE_HZ = 16_000
 FRAME_SAMPLES, HOP_SAMPLES = 400, 160  # 25 ms every 10 ms
 HOP_MS = 1000 * HOP_SAMPLES // RATE_HZ
-NUM_MELS = 40
+NUM_MELS, EMBEDDING_SIZE = 40, 256
 LEVEL_DB = -30.0  # RMS, dB relative to full scale; quieter speech is raised to it, louder left as it is
 SILENT = 1e-8  # RMS: below a thousandth of the least significant bit there is nothing to raise
 BATCH = 32
@@ -40,6 +40,8 @@ class SpeakerEncoder:
 
     def hear(self, waveform: Waveform, speech: Sequence[Span], starts_ms: Sequence[int], window_ms: int) -> np.ndarray:
         """One embedding per window, float32 of shape (windows, 256); starts count from the waveform's."""
+        if not starts_ms:
+            return np.zeros((0, EMBEDDING_SIZE), np.float32)
         samples = raised(_at_16k(waveform), [Span.of(s.start_ms, s.end_ms) for s in speech], waveform.start_ms)
         spectra, length = mels(samples), window_ms // HOP_MS
         windows = [spectra[start_ms // HOP_MS : start_ms // HOP_MS + length] for start_ms in starts_ms]

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from schemas.errors import ConfigError
 from schemas.record import Turn
 from schemas.span import Span
 
@@ -36,6 +37,13 @@ class TurnRules:
     change: float = 0.3  # likeness that a change of voice costs on the path; half across a pause
     pause_ms: int = 1_000  # a turn goes on through a pause of its speaker up to here
 
+    def __post_init__(self) -> None:
+        if min(self.window_ms, self.hop_ms, self.most_voices) < 1:
+            raise ConfigError(
+                f"window_ms={self.window_ms}, hop_ms={self.hop_ms} and most_voices={self.most_voices} "
+                "must be at least 1"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Voices:
@@ -51,9 +59,10 @@ class Voices:
 
 def window_starts_ms(speech: Sequence[Span], whole: Span, rules: TurnRules) -> list[int]:
     """Where to listen, in ms from the start of `whole`: windows whose middle lies at speech."""
-    last_ms = max(0, whole.duration_ms - rules.window_ms)
-    starts_ms = [*range(0, last_ms, rules.hop_ms), last_ms // 10 * 10]
-    return [start_ms for start_ms in starts_ms if _is_at_speech(start_ms, speech, whole, rules)]
+    last_ms = max(0, whole.duration_ms - rules.window_ms) // 10 * 10
+    starts_ms = [*range(0, last_ms, rules.hop_ms), last_ms]
+    ends = (0, last_ms)
+    return [ms for ms in starts_ms if _is_at_speech(ms, ms in ends, speech, whole, rules)]
 
 
 def turns_of(
@@ -142,9 +151,10 @@ def bridged(turns: Sequence[Turn], pause_ms: int) -> list[Turn]:
     return joined
 
 
-def _is_at_speech(start_ms: int, speech: Sequence[Span], whole: Span, rules: TurnRules) -> bool:
+def _is_at_speech(start_ms: int, is_at_end: bool, speech: Sequence[Span], whole: Span, rules: TurnRules) -> bool:
+    """Whether someone speaks around the window's middle; anywhere in it, where there is no window further out."""
     middle_ms = whole.start_ms + start_ms + rules.window_ms // 2
-    reach_ms = rules.hop_ms + STEP_MS if 0 < start_ms < whole.duration_ms - rules.window_ms else rules.window_ms // 2
+    reach_ms = rules.window_ms // 2 + 10 if is_at_end else rules.hop_ms + STEP_MS
     return any(s.start_ms < middle_ms + reach_ms and middle_ms - reach_ms < s.end_ms for s in speech)
 
 
@@ -180,6 +190,8 @@ def _redrawn(voices: Voices, path: np.ndarray, num_voices: int) -> np.ndarray:
         mostly = pure if pure.any() else voices.usable & (shares[:, voice] >= 0.5)
         if mostly.any():
             drawn.append(_means(voices.embeddings[mostly], np.zeros(mostly.sum(), dtype=int)))
+    if not drawn:  # no window is mostly of one voice: they are as good as one
+        drawn.append(_means(voices.embeddings[voices.usable], np.zeros(voices.usable.sum(), dtype=int)))
     return np.concatenate(drawn)
 
 
