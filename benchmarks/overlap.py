@@ -25,7 +25,7 @@ from segmenters.embedded import EmbeddedDetector
 MADE_MS = 25_000
 PLACES = ("clean", "in a room", "over a telephone")  # of made conversations, by their seed
 NUM_MADE = 18  # conversations of each number of speakers
-SCORES = (0.5, 0.6, 0.7, 0.8, 0.9)
+SCORES = (0.5, 0.6, 0.65, 0.7, 0.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +61,7 @@ def main() -> None:
     print(
         f"{overlaps.model}; steps of {STEP_MS} ms in which two voices sound; precision and recall in % at each score\n"
     )
-    print(f"{'':20}{'share':>7}{'AP':>7}" + "".join(f"{score:>12.1f}" for score in SCORES))
+    print(f"{'':20}{'share':>7}{'AP':>7}" + "".join(f"{score:>12.2f}" for score in SCORES))
     for name, group in groups.items():
         true, scores = np.concatenate([one.true for one in group]), np.concatenate([one.scores for one in group])
         rates = [precision_and_recall(group, OverlapRules(score=score)) for score in SCORES]

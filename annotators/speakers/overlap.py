@@ -36,16 +36,23 @@ RANGE_DB = (-50.0, 30.0)
 SCALE_DB = 20.0
 FRAMES_PER_STEP = 2
 STEP_MS = 1000 * HOP_SAMPLES * FRAMES_PER_STEP // RATE_HZ  # 40: what the network says one score of
+FEWEST_STEPS = 25  # a second of one voice, to know what it is like
 WEIGHTS = Path(__file__).with_name("overlap.onnx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlapRules:
-    score: float = 0.5  # from which a step counts as two voices
+    score: float = 0.6  # from which a step counts as two voices
+    usual: float = (
+        -2.5
+    )  # log odds below which the quieter seven tenths of the speech lie, where they are of known voices
+    sobering: float = (
+        2.0  # what they lie above it is taken off this many times: a voice that often seems two is strange
+    )
     bridge_ms: int = 120  # steps this close are one overlap
     min_ms: int = 200  # a shorter one is not told from a syllable
     told_ms: int = 400  # a longer one is worth a sentence
-    told_score: float = 0.7  # and where this sure
+    told_score: float = 0.8  # and where this sure
     max_music: float = 0.3  # of the profile; with more it is not asked, for an instrument passes for a second voice
     reach_ms: int = 100  # from a change of speaker to an overlap, for both to speak in it
 
@@ -83,10 +90,22 @@ class OverlapDetector:
 
 def overlaps_of(scores: np.ndarray, speech: Sequence[Span], whole: Span, rules: OverlapRules) -> list[Overlap]:
     """Where the scores say two voices, within the speech, which lies within `whole`; in time order."""
+    scores = sobered(scores, speech, whole, rules)
     starts_ms = [whole.start_ms + int(step) * STEP_MS for step in np.flatnonzero(scores >= rules.score)]
     heard = union((Span.of(at_ms, at_ms + STEP_MS) for at_ms in starts_ms), bridge_ms=rules.bridge_ms)
     inside = [part for span in heard for stretch in speech if (part := span.clipped(stretch))]
     return [_scored(span, scores, whole) for span in inside if span.duration_ms >= rules.min_ms]
+
+
+def sobered(scores: np.ndarray, speech: Sequence[Span], whole: Span, rules: OverlapRules) -> np.ndarray:
+    """The scores, lowered where even what is likelier one voice often seems a little like two: shape (steps,)."""
+    odds = np.log(np.clip(scores, 1e-4, 1 - 1e-4).astype(np.float64))
+    odds -= np.log1p(-np.clip(scores, 1e-4, 1 - 1e-4).astype(np.float64))
+    edges = [((s.start_ms - whole.start_ms) // STEP_MS, (s.end_ms - whole.start_ms) // STEP_MS) for s in speech]
+    spoken = np.concatenate([odds[first:last] for first, last in edges] or [odds[:0]])
+    single = spoken[spoken < 0]
+    excess = max(0.0, float(np.quantile(single, 0.7)) - rules.usual) if len(single) >= FEWEST_STEPS else 0.0
+    return np.asarray(1 / (1 + np.exp(rules.sobering * excess - odds)))
 
 
 def met(turns: Sequence[Turn], overlaps: Sequence[Span], reach_ms: int) -> list[Turn]:
