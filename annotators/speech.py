@@ -1,9 +1,8 @@
-"""The speech branch on any CPU: what PocketSphinx understands, who speaks when, and how each voice sounds.
+"""The speech branch on any CPU: what PocketSphinx understands, who speaks when and at once, and how each voice sounds.
 
-Three things it does not know, and says so: whether several speak at once (a turn's `overlap` stays None), which
-language it hears (the recogniser hears English in everything, so `language` stays None), and often the words
-themselves. Words whose mean posterior is low are withheld, with the reason; the voices are still described. Clean
-read English passes, conversation across a room hardly ever does.
+Two things it does not know, and says so: which language it hears (the recogniser hears English in everything, so
+`language` stays None), and often the words themselves. Words whose mean posterior is low are withheld, with the
+reason; the voices are still described. Clean read English passes, conversation across a room hardly ever does.
 """
 
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from annotators.speakers.encoder import SpeakerEncoder
+from annotators.speakers.overlap import Overlap, OverlapDetector, OverlapRules, marked, met, overlaps_of
 from annotators.speakers.turns import TurnRules, turns_of, window_starts_ms
 from annotators.voice import Take, Voice, described, rate_wpm, take, voice_of
 from annotators.words import WordsConfig, in_order
@@ -25,6 +25,7 @@ COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 class SpeechConfig:
     words: WordsConfig = field(default_factory=WordsConfig)
     turns: TurnRules = field(default_factory=TurnRules)
+    overlap: OverlapRules = field(default_factory=OverlapRules)
     min_speech_ms: int = 300  # a shorter stretch is a breath or a mistake of the detector
     bridge_ms: int = 500  # stretches this close are heard in one breath
     pad_ms: int = 150  # of sound before and after, so that no first or last consonant is cut off
@@ -82,7 +83,8 @@ class SpeechAnnotator:
         self._config = config
         self._recogniser = config.words.build()
         self._encoder = SpeakerEncoder()
-        self.model = f"{self._recogniser.model}+{self._encoder.model}"
+        self._overlap_detector = OverlapDetector()
+        self.model = f"{self._recogniser.model}+{self._encoder.model}+{self._overlap_detector.model}"
 
     def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
         return [self._annotate(clip) for clip in clips]
@@ -103,15 +105,18 @@ class SpeechAnnotator:
             words += self._recogniser.hear(waveform.cut(stretch))
         return in_order(words, segment)
 
-    def _turns(self, waveform: Waveform, segment: Segment) -> list[Turn]:
-        rules, speech = self._config.turns, stretches_of_speech(segment, 0)
+    def _turns(self, waveform: Waveform, speech: Sequence[Span], segment: Segment) -> list[Turn]:
+        rules = self._config.turns
         starts_ms = window_starts_ms(speech, segment, rules)
         embeddings = self._encoder.hear(waveform, speech, starts_ms, rules.window_ms)
         return turns_of(embeddings, starts_ms, speech, segment, rules)
 
     def _told(self, clip: Clip, stretches: Sequence[Span], heard: Sequence[Word]) -> SpeechAnnotation:
-        config, segment = self._config, clip.segment
-        turns = self._turns(clip.waveform, segment)
+        config, rules, segment = self._config, self._config.overlap, clip.segment
+        speech = stretches_of_speech(segment, 0)
+        asked = segment.profile.music <= rules.max_music
+        overlaps = overlaps_of(self._overlap_detector.hear(clip.waveform), speech, segment, rules) if asked else []
+        turns = self._turns(clip.waveform, speech, segment)
         runs = runs_of(clip.waveform, stretches, turns, config.voice_gap_ms)
         takes = [one for run in runs for one in run.takes]
         voice = voice_of(takes)
@@ -127,6 +132,7 @@ class SpeechAnnotator:
             *(voice_fact(segment, run, turns, trusted) for run in worth_telling(runs, config.min_run_ms)),
             *voices_fact(segment, runs, turns, config.min_voice_ms),
             *(pause_fact(segment, pause) for pause in pauses if pause.duration_ms >= config.told_pause_ms),
+            *(overlap_fact(segment, overlap) for overlap in overlaps if is_clear(overlap, rules)),
         ]
         return SpeechAnnotation(
             outcome=Outcome.OK,
@@ -134,9 +140,10 @@ class SpeechAnnotator:
             reason=doubt,
             text="".join(bracketed(sentence, segment.start_ms) for sentence in told),
             facts=tuple(sorted(facts, key=lambda fact: (fact.start_ms, fact.end_ms, fact.kind))),
-            turns=tuple(turns),
+            turns=tuple(marked(met(turns, overlaps, rules.reach_ms), overlaps, rules.min_ms) if asked else turns),
             words=tuple(word for sentence in told for word in sentence.words),
             pauses=tuple(pauses),
+            overlaps=tuple(Span.of(overlap.start_ms, overlap.end_ms) for overlap in overlaps),
             pitch_hz=voice.pitch_hz,
             pitch_range_semitones=voice.pitch_range_semitones,
             rate_wpm=rate_wpm(len(trusted), takes),
@@ -269,3 +276,14 @@ def pause_fact(segment: Segment, pause: Span) -> Fact:
     """As sure as the detector was of the speech around it."""
     score = round(certainty(segment, segment), 3)
     return Fact(start_ms=pause.start_ms, end_ms=pause.end_ms, kind="pause", text="nobody speaks", score=score)
+
+
+def is_clear(overlap: Overlap, rules: OverlapRules) -> bool:
+    return overlap.duration_ms >= rules.told_ms and overlap.score >= rules.told_score
+
+
+def overlap_fact(segment: Segment, overlap: Overlap) -> Fact:
+    """As sure as the detectors were that it is speech, and that it is of two."""
+    score = round(certainty(segment, overlap) * overlap.score, 3)
+    span = {"start_ms": overlap.start_ms, "end_ms": overlap.end_ms}
+    return Fact(**span, kind="overlap", text="two voices speak at once", score=score)

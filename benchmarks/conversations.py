@@ -5,7 +5,7 @@ pauses between most and overlaps between some. The same seed gives the same conv
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import soxr
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from schemas.audio import Waveform
+from schemas.record import Event, Profile, Segment, Source
 from schemas.span import Span, ms_of, union
 from segmenters.embedded import EmbeddedDetector
 
@@ -86,6 +87,29 @@ def converse(said_by: dict[str, list[np.ndarray]], num_speakers: int, seed: int,
     samples += 10 ** (NOISE_DB / 20) * random.standard_normal(len(samples))
     name = f"{num_speakers} speakers, seed {seed}"
     return Conversation(name=name, waveform=Waveform.from_float(samples, RATE_HZ), said=tuple(said))
+
+
+def whole(conversation: Conversation) -> Span:
+    return Span.of(0, conversation.waveform.duration_ms)
+
+
+def segment_of(span: Span, events: Sequence[Event]) -> Segment:
+    inside = tuple(
+        replace(event, start_ms=part.start_ms, end_ms=part.end_ms) for event in events if (part := event.clipped(span))
+    )
+    source = Source(id="one", uri="one", etag="", duration_ms=span.end_ms)
+    profile = Profile(speech=1.0)
+    return Segment(source=source, start_ms=span.start_ms, end_ms=span.end_ms, profile=profile, events=inside)
+
+
+def real_conversation(rttm: Path) -> Conversation:
+    samples, rate_hz = soundfile.read(rttm.with_suffix(".wav"))
+    said = []
+    for line in rttm.read_text().splitlines():
+        _, _, _, start_s, duration_s, _, _, speaker, *_ = line.split()
+        start_ms, duration_ms = round(1000 * float(start_s)), round(1000 * float(duration_s))
+        said.append(Said(start_ms=start_ms, end_ms=start_ms + duration_ms, speaker=speaker))
+    return Conversation(name=rttm.stem, waveform=Waveform.from_float(samples, rate_hz), said=tuple(said))
 
 
 def _willing(unsaid: dict[str, list[np.ndarray]], last: str) -> list[str]:

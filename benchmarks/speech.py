@@ -11,7 +11,8 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ import soundfile
 
 from annotators.dnsmos import Dnsmos
 from annotators.speakers.encoder import SpeakerEncoder
+from annotators.speakers.overlap import OverlapDetector, OverlapRules, met, overlaps_of
 from annotators.speakers.turns import TurnRules, turns_of, window_starts_ms
 from annotators.speech import SpeechConfig, stretches_of_speech
-from benchmarks.conversations import Conversation, Said, converse, voices
+from benchmarks.conversations import Conversation, Said, converse, real_conversation, segment_of, voices, whole
+from benchmarks.overlap import heard_in, precision_and_recall
 from schemas.audio import Waveform
-from schemas.record import Clip, Event, Profile, Segment, Source, Turn, Word
+from schemas.record import Clip, Event, Turn, Word
 from schemas.span import Span
 from segmenters.boundaries import CutRules, decide
 from segmenters.embedded import EmbeddedDetector
@@ -62,6 +65,7 @@ def main() -> None:
         print(f"{folder} holds no recordings with references, and pyannote.audio with its sample is not installed")
     else:
         print_diarization(real, made, detector, encoder)
+        print_overlaps(real, made, detector)
         print_speed((real + made)[0], detector, encoder)
     if sample:
         print_words(sample, detector)
@@ -95,6 +99,10 @@ def print_diarization(
             print_row(
                 name, [(one, [(whole(one), turns(one, detector, encoder, ENDS_AT_PAUSES))]) for one in conversations]
             )
+    print("\nwith turns that never meet in an overlap:")
+    for name, conversations in groups.items():
+        if name not in {"1 speakers", "2 speakers", "3 speakers", "4 speakers"}:
+            print_row(name, [(one, [(whole(one), turns(one, detector, encoder, meet=False))]) for one in conversations])
     print("\nas the pipeline cuts them, each segment with speakers of its own:")
     for one in real:
         print_row(one.name, [(one, in_segments(one, detector, encoder))])
@@ -144,11 +152,15 @@ def seconds(span: Span) -> Any:
 
 
 def turns(
-    conversation: Conversation, detector: EmbeddedDetector, encoder: SpeakerEncoder, rules: TurnRules | None = None
+    conversation: Conversation,
+    detector: EmbeddedDetector,
+    encoder: SpeakerEncoder,
+    rules: TurnRules | None = None,
+    meet: bool = True,
 ) -> list[Turn]:
     """Of the whole, as one segment."""
     events = detector.hear(conversation.waveform).events
-    return turns_in(whole(conversation), events, conversation.waveform, encoder, rules or TurnRules())
+    return turns_in(whole(conversation), events, conversation.waveform, encoder, rules or TurnRules(), meet)
 
 
 def in_segments(
@@ -162,40 +174,32 @@ def in_segments(
 
 
 def turns_in(
-    span: Span, events: Sequence[Event], waveform: Waveform, encoder: SpeakerEncoder, rules: TurnRules
+    span: Span,
+    events: Sequence[Event],
+    waveform: Waveform,
+    encoder: SpeakerEncoder,
+    rules: TurnRules,
+    meet: bool = True,
 ) -> list[Turn]:
     speech = stretches_of_speech(segment_of(span, events), 0)
     if not speech:
         return []
     starts_ms = window_starts_ms(speech, span, rules)
-    return turns_of(encoder.hear(waveform, speech, starts_ms, rules.window_ms), starts_ms, speech, span, rules)
+    embeddings = encoder.hear(waveform, speech, starts_ms, rules.window_ms)
+    turns = turns_of(embeddings, starts_ms, speech, span, rules)
+    if not meet:
+        return turns
+    overlaps = overlaps_of(overlap_detector().hear(waveform), speech, span, OverlapRules())
+    return met(turns, overlaps, OverlapRules().reach_ms)
+
+
+@cache
+def overlap_detector() -> OverlapDetector:
+    return OverlapDetector()
 
 
 def speakers(conversation: Conversation) -> int:
     return len({said.speaker for said in conversation.said})
-
-
-def whole(conversation: Conversation) -> Span:
-    return Span.of(0, conversation.waveform.duration_ms)
-
-
-def segment_of(span: Span, events: Sequence[Event]) -> Segment:
-    inside = tuple(
-        replace(event, start_ms=part.start_ms, end_ms=part.end_ms) for event in events if (part := event.clipped(span))
-    )
-    source = Source(id="one", uri="one", etag="", duration_ms=span.end_ms)
-    profile = Profile(speech=1.0)
-    return Segment(source=source, start_ms=span.start_ms, end_ms=span.end_ms, profile=profile, events=inside)
-
-
-def real_conversation(rttm: Path) -> Conversation:
-    samples, rate_hz = soundfile.read(rttm.with_suffix(".wav"))
-    said = []
-    for line in rttm.read_text().splitlines():
-        _, _, _, start_s, duration_s, _, _, speaker, *_ = line.split()
-        start_ms, duration_ms = round(1000 * float(start_s)), round(1000 * float(duration_s))
-        said.append(Said(start_ms=start_ms, end_ms=start_ms + duration_ms, speaker=speaker))
-    return Conversation(name=rttm.stem, waveform=Waveform.from_float(samples, rate_hz), said=tuple(said))
 
 
 def made_conversations(shared: Path, detector: EmbeddedDetector) -> list[Conversation]:
@@ -204,12 +208,27 @@ def made_conversations(shared: Path, detector: EmbeddedDetector) -> list[Convers
     return [converse(said_by, number, 1_000 * number + i, MADE_MS) for number in numbers for i in range(NUM_MADE)]
 
 
+def print_overlaps(real: Sequence[Conversation], made: Sequence[Conversation], detector: EmbeddedDetector) -> None:
+    rules, rates = OverlapRules(), list[str]()
+    for name, group in [("made conversations", made), *((one.name, [one]) for one in real)]:
+        if group:
+            precision, recall = precision_and_recall(
+                [heard_in(one, overlap_detector(), detector) for one in group], rules
+            )
+            rates.append(f"{name} {100 * precision:.0f} and {100 * recall:.0f} %")
+    print("\ntwo voices at once, precision and recall: " + ", ".join(rates))
+
+
 def print_speed(
     conversation: Conversation, detector: EmbeddedDetector, encoder: SpeakerEncoder, repeat: int = 5
 ) -> None:
     rules, span = TurnRules(), whole(conversation)
     speech = stretches_of_speech(segment_of(span, detector.hear(conversation.waveform).events), 0)
     starts_ms = window_starts_ms(speech, span, rules)
+    overlap_detector().hear(conversation.waveform)
+    beginning = time.process_time()
+    for _ in range(repeat):
+        overlap_detector().hear(conversation.waveform)
     begun = time.process_time()
     for _ in range(repeat):
         embeddings = encoder.hear(conversation.waveform, speech, starts_ms, rules.window_ms)
@@ -224,6 +243,7 @@ def print_speed(
     print(
         f"\none core, on {conversation.name}: encoder {audio_s / (encoded - begun):.0f} x real time, "
         f"turns from embeddings {audio_s / (decided - encoded):.0f} x, "
+        f"overlaps {audio_s / (begun - beginning):.0f} x, "
         f"DNSMOS {span.duration_ms / 1000 / (listened - built):.0f} x\n"
     )
 

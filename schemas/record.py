@@ -102,7 +102,7 @@ class Turn(Span):
 
     speaker: str  # "S01", "S02", ... inside one segment, in the order they begin
     score: float = 1.0  # 0..1: how sure it is this speaker and not another of the segment
-    overlap: bool | None = None  # whether another speaks at the same time; None where that cannot be heard
+    overlap: bool | None = None  # whether another speaks at the same time; None where that was not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +134,7 @@ class SpeechAnnotation(Annotation):
     turns: tuple[Turn, ...] = ()
     words: tuple[Word, ...] = ()
     pauses: tuple[Span, ...] = ()  # between the first and the last of the speech
+    overlaps: tuple[Span, ...] = ()  # where two voices are heard at once; music hides them
     pitch_hz: float | None = None  # median of the voiced frames
     pitch_range_semitones: float | None = None  # 10th to 90th percentile
     rate_wpm: float | None = None  # words a minute of speech, pauses left out
@@ -309,6 +310,7 @@ class Record(Span):
             inside += [(f"word {word.text!r}", word) for word in speech.words]
             inside += [(f"turn of {turn.speaker}", turn) for turn in speech.turns]
             inside += [("pause", pause) for pause in speech.pauses]
+            inside += [("overlap", overlap) for overlap in speech.overlaps]
         if music := self.branches.music:
             inside += [(f"chord {chord.name}", chord) for chord in music.chords]
             inside += [(f"section {section.label}", section) for section in music.sections]

@@ -128,6 +128,10 @@ def test_a_caption_is_its_claims_and_nothing_else():
             },
             id="a word",
         ),
+        pytest.param(
+            {"branches": replace(branches(), speech=replace(branches().speech, overlaps=(Span.of(1_900, 2_100),)))},
+            id="an overlap",
+        ),
         *(
             pytest.param({"branches": replace(branches(), music=replace(song(), **{what: (out,)}))}, id=what)
             for what, out in {
