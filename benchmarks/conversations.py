@@ -1,7 +1,8 @@
-"""Conversations made of recordings of single voices, so that who speaks when is known exactly.
+"""Conversations made of recordings of single voices, so that who speaks when is known.
 
 Every voice is cut at its pauses into utterances; a conversation draws some voices and lets them take turns, with
-pauses between most and overlaps between some. The same seed gives the same conversation.
+pauses between most and overlaps between some. The same seed gives the same conversation. Readers are cut where the
+detector under test hears them pause, so missed speech and false alarms are judged kindly; who speaks is not.
 """
 
 from collections.abc import Sequence

@@ -90,9 +90,7 @@ def print_diarization(
     if made:
         groups["all made conversations"] = list(made)
     for name, conversations in groups.items():
-        print_row(
-            name, [(one, [(whole(one), heard)]) for one in conversations if (heard := turns(one, detector, encoder))]
-        )
+        print_row(name, [(one, [(whole(one), turns(one, detector, encoder))]) for one in conversations])
     print("\nwith turns that end at every pause:")
     for name, conversations in groups.items():
         if name not in {"1 speakers", "2 speakers", "3 speakers", "4 speakers"}:
