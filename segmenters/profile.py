@@ -101,15 +101,18 @@ class Routing:
 def branches_for(profile: Profile, routing: Routing | None = None) -> frozenset[Branch]:
     """The branches that have something to describe in a piece of this profile."""
     least = routing or Routing()
+    told: set[Branch] = set()
+    if profile.speech >= least.speech:
+        told.add(Branch.SPEECH)
+    if max(profile.music, profile.singing) >= least.music:
+        told.add(Branch.MUSIC)
     named = max(
         profile.human_voice, profile.natural_sounds, profile.sounds_of_things, profile.environment, profile.animal
     )
-    listens = {
-        Branch.SPEECH: profile.speech >= least.speech,
-        Branch.SOUND: named >= least.sound or profile.source_ambiguous >= least.ambiguous,
-        Branch.MUSIC: max(profile.music, profile.singing) >= least.music,
-    }
-    return frozenset(branch for branch, does in listens.items() if does)
+    untold = not told and profile != Profile()
+    if named >= least.sound or profile.source_ambiguous >= least.ambiguous or untold:
+        told.add(Branch.SOUND)
+    return frozenset(told)
 
 
 def _speech_score(hearing: Hearing, span: Span, enough_ms: int) -> float:

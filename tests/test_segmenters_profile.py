@@ -88,6 +88,11 @@ def test_no_pieces_no_profiles(profiles):
     assert MeasuringProfiler().profile(sound, EmbeddedDetector().hear(sound), []) == []
 
 
+def test_what_is_heard_is_never_left_to_nobody():
+    assert branches_for(Profile(music=0.65, source_ambiguous=0.35)) == {Branch.SOUND}
+    assert branches_for(Profile()) == set()
+
+
 def test_a_known_source_wakes_the_sound_branch():
     assert branches_for(Profile(animal=0.9)) == {Branch.SOUND}
     assert branches_for(Profile(singing=0.9)) == {Branch.MUSIC}
