@@ -9,7 +9,6 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soxr
@@ -17,6 +16,7 @@ import soxr
 from annotators.mels import mel_power
 from schemas.audio import Waveform
 from schemas.errors import ConfigError
+from schemas.network import opened
 
 RATE_HZ = 16_000
 WINDOW_SAMPLES = 144_160
@@ -55,7 +55,10 @@ class Dnsmos:
 
     def __init__(self, config: DnsmosConfig | None = None) -> None:
         self._config = config or DnsmosConfig()
-        self._p835, self._p808 = _session(P835_WEIGHTS), _session(P808_WEIGHTS)
+        self._p835, self._p808 = (
+            opened(_weights(P835_WEIGHTS).read_bytes()),
+            opened(_weights(P808_WEIGHTS).read_bytes()),
+        )
         self.model = f"dnsmos@{importlib.metadata.version('speechmos')}"
 
     def hear(self, waveform: Waveform) -> Opinion | None:
@@ -91,16 +94,6 @@ def _levels(samples: np.ndarray) -> np.ndarray:
     mels = mel_power(samples, RATE_HZ, FRAME_SAMPLES, HOP_SAMPLES, NUM_MELS)
     level_db = 10 * np.log10(np.maximum(mels, 1e-10) / max(float(mels.max()), 1e-10))
     return np.asarray((np.maximum(level_db, -80) + 40) / 40, dtype=np.float32)
-
-
-def _session(name: str) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(_weights(name)), options, providers=["CPUExecutionProvider"])
 
 
 def _weights(name: str) -> Path:

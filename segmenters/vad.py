@@ -16,6 +16,7 @@ import soxr
 
 from schemas.audio import Waveform
 from schemas.errors import ConfigError
+from schemas.network import opened
 from schemas.span import Span
 
 RATE_HZ = 16_000
@@ -58,16 +59,10 @@ class SileroVad:
     """The voice detector, ready to listen."""
 
     def __init__(self, rules: SpeechRules | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         weights = _weights().read_bytes()
         self.rules = rules or SpeechRules()
         self.model = f"silero-vad@{importlib.metadata.version('silero-vad')}+{hashlib.sha256(weights).hexdigest()[:8]}"
-        self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        self._session = opened(weights)
 
     def probabilities(self, samples_16k: np.ndarray) -> np.ndarray:
         """How likely speech is in each window of 32 ms: float32, shape (windows,); the last may be part empty."""

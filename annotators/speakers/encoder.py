@@ -12,6 +12,7 @@ import soxr
 
 from annotators.mels import mel_power
 from schemas.audio import Waveform
+from schemas.network import opened
 from schemas.span import Span, sample_at
 
 RATE_HZ = 16_000
@@ -29,13 +30,7 @@ class SpeakerEncoder:
     """The encoder, ready to listen, on one thread."""
 
     def __init__(self) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(WEIGHTS), options, providers=["CPUExecutionProvider"])
+        self._session = opened(WEIGHTS.read_bytes())
         self.model: str = self._session.get_modelmeta().custom_metadata_map[REVISION_KEY]
 
     def hear(self, waveform: Waveform, speech: Sequence[Span], starts_ms: Sequence[int], window_ms: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from scipy.ndimage import uniform_filter1d
 
 from annotators.mels import mel_power
 from schemas.audio import Waveform
+from schemas.network import opened
 from schemas.record import Turn
 from schemas.span import Span, union
 
@@ -68,15 +69,9 @@ class OverlapDetector:
     """The network, ready to listen, on one thread."""
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         read = weights.read_bytes()
         self.model = f"earmark-overlap@1+{hashlib.sha256(read).hexdigest()[:8]}"
-        self._session = onnxruntime.InferenceSession(read, options, providers=["CPUExecutionProvider"])
+        self._session = opened(read)
 
     def hear(self, waveform: Waveform) -> np.ndarray:
         """How likely two voices sound at once in each step begun: float32, shape (steps,)."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from schemas.network import opened
 from segmenters.base import CLASSES
 from segmenters.tagging.features import FRAMES_PER_TAG, HOP_SAMPLES, features
 
@@ -18,15 +19,9 @@ class Tagger:
     """Hears which coarse classes sound. The same samples give the same scores, wherever in a recording they lie."""
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         read = weights.read_bytes()
         self.model = f"earmark-tagger@1+{hashlib.sha256(read).hexdigest()[:8]}"
-        self._session = onnxruntime.InferenceSession(read, options, providers=["CPUExecutionProvider"])
+        self._session = opened(read)
 
     def scores(self, samples_16k: np.ndarray) -> np.ndarray:
         """How likely each class sounds in each 160 ms begun: float32, shape (tags, classes), columns as `CLASSES`."""

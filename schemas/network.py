@@ -1,0 +1,14 @@
+"""How every trained network is opened: on one thread, because pools scale by processes and sums must come out alike."""
+
+from typing import Any
+
+
+def opened(weights: bytes) -> Any:
+    """An onnxruntime session over the bytes of an ONNX file, quiet and ready to run."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
