@@ -39,6 +39,8 @@ def test_one_file_knows_ray():
     assert {file for file in files if "ray" in imported(ROOT / file)} == KNOW_RAY
 
 
-@pytest.mark.parametrize("package", ["schemas", "segmenters", "annotators", "pipeline", "jobs", "tests", "benchmarks"])
+@pytest.mark.parametrize(
+    "package", ["schemas", "segmenters", "annotators", "pipeline", "model", "jobs", "tests", "benchmarks"]
+)
 def test_every_init_is_empty(package):
     assert (ROOT / package / "__init__.py").read_text() == ""
