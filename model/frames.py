@@ -9,6 +9,12 @@ training data and the evaluation. All functions are exact integer arithmetic.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Length = TypeVar("Length", int, "Tensor")
 
 SAMPLE_RATE_HZ = 16_000
 HOP_SAMPLES = 160
@@ -29,8 +35,8 @@ def num_mel_frames(num_samples: int) -> int:
     return num_samples // HOP_SAMPLES
 
 
-def halved(length: int) -> int:
-    """What a convolution of width 3, stride 2 and padding 1 makes of a length."""
+def halved(length: Length) -> Length:
+    """What a convolution of width 3, stride 2 and padding 1 makes of a length, or of a tensor of lengths."""
     return (length - 1) // 2 + 1
 
 

@@ -1,0 +1,134 @@
+"""Attention: who may look at whom, in one place, and what has been seen kept for later.
+
+B batch   H heads   G key-value heads   T new tokens   S tokens looked at   K width of a head   W window   L layers
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+
+Sight = Tensor | BlockMask | None
+"""What a query may look at: a mask (true where it may, broadcast over (B, H, T, S)), a mask of blocks for
+FlexAttention, or None: every token itself and those before it."""
+
+_flex = torch.compile(flex_attention, dynamic=False)
+
+
+def causal_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Sight, dropout: float = 0.0) -> Tensor:
+    """Grouped-query attention (arXiv:2305.13245): H / G neighbouring heads share keys and values; (B, H, T, K)."""
+    if isinstance(sight, BlockMask):
+        return cast(Tensor, _flex(q_BHTK, k_BGSK, v_BGSK, block_mask=sight, enable_gqa=True))
+    if q_BHTK.shape[2] == 1 and sight is not None:
+        return _one_token(q_BHTK, k_BGSK, v_BGSK, sight)
+    return F.scaled_dot_product_attention(
+        q_BHTK, k_BGSK, v_BGSK, attn_mask=sight, is_causal=sight is None, dropout_p=dropout, enable_gqa=True
+    )
+
+
+def _one_token(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Tensor) -> Tensor:
+    """The same for one new token: the heads of a group become its queries, so that no key is read twice."""
+    B, H, _, K = q_BHTK.shape
+    G = k_BGSK.shape[1]
+    mixed = F.scaled_dot_product_attention(q_BHTK.view(B, G, H // G, K), k_BGSK, v_BGSK, attn_mask=sight)
+    return mixed.reshape(B, H, 1, K)
+
+
+def packed_sight(documents_BT: Tensor) -> Sight:
+    """The sight of sequences packed into rows: each token sees its own document, up to itself.
+
+    `documents_BT` numbers the document of each token. On CUDA the masked blocks are never computed (FlexAttention,
+    arXiv:2412.05496); elsewhere it is a plain mask.
+    """
+    B, T = documents_BT.shape
+    if documents_BT.is_cuda:
+
+        def visible(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return (query >= key) & (documents_BT[b, query] == documents_BT[b, key])
+
+        return create_block_mask(visible, B=B, H=None, Q_LEN=T, KV_LEN=T, device=str(documents_BT.device))
+    same_BTT = documents_BT[:, :, None] == documents_BT[:, None, :]
+    return same_BTT.tril()[:, None]
+
+
+def positions_in(documents_BT: Tensor) -> Tensor:
+    """The place of each token in its document, (B, T): 0, 1, 2, ... anew where a document begins."""
+    index_T = torch.arange(documents_BT.shape[1], device=documents_BT.device)
+    begins_BT = torch.ones_like(documents_BT, dtype=torch.bool)
+    begins_BT[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
+    return index_T - torch.where(begins_BT, index_T, 0).cummax(dim=1).values
+
+
+def window_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, window: int, dropout: float = 0.0) -> Tensor:
+    """Each token looks at itself and those before it, `window` in all. Time and memory grow with T, not with T squared.
+
+    Queries go in blocks of W = window; the keys of a block are its own and the block's before it.
+    """
+    B, H, T, K = q_BHTK.shape
+    W = window
+    N = -(-T // W)
+    q, k, v = (F.pad(x, (0, 0, 0, N * W - T)).view(B, H, N, W, K).transpose(1, 2) for x in (q_BHTK, k_BHTK, v_BHTK))
+    before = [F.pad(x, (0, 0, 0, 0, 0, 0, 1, 0))[:, :-1] for x in (k, v)]  # block n - 1; zeros before the first
+    k_BNHSK, v_BNHSK = (torch.cat(pair, dim=3) for pair in zip(before, (k, v), strict=True))
+    at_W = torch.arange(W, device=q.device)
+    ago_WS = at_W[:, None] + W - torch.arange(2 * W, device=q.device)[None, :]
+    near_WS = (ago_WS >= 0) & (ago_WS < W)
+    first_NS = (torch.arange(N, device=q.device)[:, None] > 0) | (torch.arange(2 * W, device=q.device)[None, :] >= W)
+    sight = (near_WS[None] & first_NS[:, None, :])[None, :, None]  # (1, N, 1, W, S)
+    mixed = F.scaled_dot_product_attention(
+        q.flatten(0, 1),
+        k_BNHSK.flatten(0, 1),
+        v_BNHSK.flatten(0, 1),
+        attn_mask=sight.expand(B, -1, -1, -1, -1).flatten(0, 1),
+        dropout_p=dropout,
+    )
+    return mixed.view(B, N, H, W, K).transpose(1, 2).reshape(B, H, N * W, K)[:, :, :T]
+
+
+@dataclass(slots=True)
+class KVCache:
+    """Keys and values of the tokens a batch of sequences has seen, in buffers whose size never changes.
+
+    Rows may be of different lengths: row b holds `lengths_B[b]` tokens, and what lies beyond is never looked at. So a
+    batch of prompts is padded on the right, and each row's next token overwrites its padding.
+    """
+
+    keys_LBGSK: Tensor
+    values_LBGSK: Tensor
+    lengths_B: Tensor
+
+    @classmethod
+    def empty(
+        cls, layers: int, shape_BGSK: tuple[int, int, int, int], *, dtype: torch.dtype, device: torch.device | str
+    ) -> "KVCache":
+        """Room for S tokens in each of B rows."""
+        keys = torch.zeros(layers, *shape_BGSK, dtype=dtype, device=device)
+        lengths = torch.zeros(shape_BGSK[0], dtype=torch.int64, device=device)
+        return cls(keys, torch.zeros_like(keys), lengths)
+
+    @property
+    def room_tokens(self) -> int:
+        return self.keys_LBGSK.shape[3]
+
+    def put(self, layer: int, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Write T new tokens of every row behind what it holds; give back all there is, (B, G, S, K).
+
+        More than one new token at a time is only for an empty cache.
+        """
+        keys_BGSK, values_BGSK = self.keys_LBGSK[layer], self.values_LBGSK[layer]
+        T = k_BGTK.shape[2]
+        if T > 1:
+            keys_BGSK[:, :, :T], values_BGSK[:, :, :T] = k_BGTK, v_BGTK
+            return k_BGTK, v_BGTK
+        row_B = torch.arange(len(self.lengths_B), device=self.lengths_B.device)
+        keys_BGSK[row_B, :, self.lengths_B] = k_BGTK[:, :, 0]
+        values_BGSK[row_B, :, self.lengths_B] = v_BGTK[:, :, 0]
+        return keys_BGSK, values_BGSK
+
+    def sight(self) -> Tensor:
+        """What one new token of each row may look at: what the row holds, and itself. Shape (B, 1, 1, S)."""
+        index_S = torch.arange(self.room_tokens, device=self.lengths_B.device)
+        return (index_S <= self.lengths_B[:, None])[:, None, None, :]
