@@ -7,6 +7,7 @@ close a thought. Control tokens are put between pieces of text by `model.prompt`
 import codecs
 import dataclasses
 import json
+import operator
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import tokenizers
 
 from model.config import ModelConfig
 from model.frames import HOP_SAMPLES, MARKER_EVERY_S, MAX_AUDIO_S, SAMPLE_RATE_HZ
+from model.mel import NUM_BANDS, WINDOW_SAMPLES
 from schemas.errors import ConfigError, InputError
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -27,7 +29,12 @@ MAX_PROCESSOR_BYTES = 1 << 20
 MAX_TEXT_CHARS = 1 << 22
 """What `encode` takes at once. 45 minutes of speech are some 50,000 characters."""
 
-MEL_CONFIG = {"mel_dim": 128, "mel_sr": SAMPLE_RATE_HZ, "mel_hop_length": HOP_SAMPLES, "mel_n_fft": 400}
+MEL_CONFIG = {
+    "mel_dim": NUM_BANDS,
+    "mel_sr": SAMPLE_RATE_HZ,
+    "mel_hop_length": HOP_SAMPLES,
+    "mel_n_fft": WINDOW_SAMPLES,
+}
 """The mel spectrogram there is, under the names of `processor_config.json`."""
 
 STRINGS = {
@@ -150,7 +157,8 @@ class Tokenizer:
             )
 
     def _bytes(self, number: int, keep_control: bool) -> bytes:
-        if number in self.control and not keep_control:
+        number = operator.index(number)  # a tensor of one would be in no set
+        if (number in self.control and not keep_control) or not 0 <= number < self.vocab_size:
             return b""
         if number in self._written:
             return self._written[number]

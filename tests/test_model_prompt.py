@@ -1,9 +1,10 @@
 """The prompt, id for id as published, and the law that its markers tell the time of every audio token."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model import head
 from model.frames import MAX_AUDIO_S, TOKENS_PER_MARKER, num_audio_tokens, num_mel_frames
 from model.prompt import (
     IGNORE,
@@ -17,6 +18,7 @@ from model.prompt import (
     times_from_markers_ms,
     token_times_ms,
 )
+from model.sizes import TINY
 from model.tokens import Tokenizer
 from model.vocabulary import build
 from schemas.errors import ConfigError, InputError, SchemaError
@@ -157,6 +159,7 @@ def test_no_text_makes_a_control_token(request, vocabulary):
     assert control(HOSTILE) == control("harmless")
 
 
+@settings(deadline=None, max_examples=60)
 @given(frames=st.lists(st.integers(1, 40_000), max_size=3), text=st.text(max_size=20))
 def test_markers_and_the_tokens_after_them_tell_every_time(frames, text):
     tokenizer = Tokenizer(build())
@@ -201,6 +204,10 @@ def test_times_are_counted_without_markers_too(tiny):
 def test_a_spoilt_span_is_refused_by_position(qwen, times, spoil, position):
     with pytest.raises(SchemaError, match=rf"position {position}\b"):
         times(spoil(span_of(7.3, qwen)), qwen)
+
+
+def test_nothing_to_learn_is_one_number():
+    assert IGNORE == head.IGNORE == TINY.ignore_index
 
 
 def test_leaving_markers_out_is_said_aloud(qwen):

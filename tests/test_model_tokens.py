@@ -6,7 +6,8 @@ import random
 
 import pytest
 import tokenizers
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.sizes import SIZES, TINY
@@ -28,12 +29,14 @@ texts = st.one_of(st.text(), hostile.map("".join))
 
 
 @ALL
+@settings(deadline=None, max_examples=60)
 @given(text=texts)
 def test_no_text_makes_a_control_token(tokenizer, text):
     assert tokenizer.control.isdisjoint(tokenizer.encode(text))
 
 
 @ALL
+@settings(deadline=None, max_examples=60)
 @given(text=st.text())
 def test_what_is_encoded_is_decoded(tokenizer, text):
     normal = tokenizers.normalizers.NFC().normalize_str(text)
@@ -54,6 +57,7 @@ def test_the_library_alone_would_make_control_tokens():
 
 
 @ALL
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_streamed_text_is_decoded_text(tokenizer, data):
     """Also of ids in any order, where bytes are mostly no UTF-8."""
@@ -102,6 +106,11 @@ def test_control_tokens_are_left_out_of_text_unless_asked_for():
         ]
         assert tokenizer.decode(ids) == "1"
         assert tokenizer.decode(ids, keep_control=True) == "<think>1</think><|AUDIO|><|audio_bos|><|im_end|>"
+
+
+def test_ids_may_be_tensors_and_those_without_a_token_are_passed_over():
+    said = torch.tensor([1, 25, 2, -100, 600, 1 << 40])
+    assert TINY_TOKENIZER.decode(said) == TINY_TOKENIZER.decode([1, 25, 2]) == "2"
 
 
 def test_the_published_ids(tmp_path):
