@@ -1,15 +1,15 @@
 """What stands beside the weights and `config.json`, so that other programs can open a checkpoint."""
 
 import json
-import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from model.config import ModelConfig
 from model.prompt import DEFAULT_SYSTEM
 from model.tokens import MAX_TOKENIZER_BYTES, MEL_CONFIG, PROCESSOR_FILE, STRINGS, TOKENIZER_FILE, Tokenizer
-from schemas.errors import InputError
+from schemas.errors import InputError, StoreError
 
 CHAT_TEMPLATE = """\
 {%- if messages[0].role != 'system' -%}
@@ -88,9 +88,7 @@ def write(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
     }
     texts = {name: json.dumps(body, indent=2) + "\n" for name, body in bodies.items()}
     texts |= {TOKENIZER_FILE: tokenizer.to_json(), "chat_template.jinja": CHAT_TEMPLATE}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        _put(folder / name, text.encode())
+    _put(folder, {name: text.encode() for name, text in texts.items()})
 
 
 def copy(source: Path, folder: Path) -> tuple[str, ...]:
@@ -100,15 +98,13 @@ def copy(source: Path, folder: Path) -> tuple[str, ...]:
     dots, dashes and underscores. Python files are carried, never run. Raises InputError, before anything is written,
     for a file beyond `MAX_FILE_BYTES`, more files than `MAX_FILES`, and a link that leaves the folder.
     """
-    if not source.is_dir():
-        raise InputError(f"{source} is no folder; give the folder of a checkpoint")
-    names = sorted(entry.name for entry in source.iterdir() if _is_companion(entry))
+    try:
+        names = sorted(entry.name for entry in source.iterdir() if _is_companion(entry))
+    except OSError as error:
+        raise InputError(f"{source} cannot be listed ({error.strerror}); give the folder of a checkpoint") from error
     if len(names) > MAX_FILES:
         raise InputError(f"{source} has {len(names)} files beside its weights; no more than {MAX_FILES} are copied")
-    contents = {name: _contents(source / name) for name in names}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        _put(folder / name, data)
+    _put(folder, {name: _contents(source / name) for name in names})
     return tuple(names)
 
 
@@ -136,10 +132,15 @@ def _contents(path: Path) -> bytes:
     return data
 
 
-def _put(path: Path, data: bytes) -> None:
-    """The file whole or not at all; a link of that name is replaced, not followed."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.unlink(missing_ok=True)
-    with beside.open("xb") as file:
-        file.write(data)
-    os.replace(beside, path)
+def _put(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Each file whole or not at all; a link of its name is replaced, not followed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in contents.items():
+            beside = folder / f".{name}.part"
+            beside.unlink(missing_ok=True)
+            with beside.open("xb") as file:
+                file.write(data)
+            beside.replace(folder / name)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error}") from error

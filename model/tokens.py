@@ -8,6 +8,7 @@ import codecs
 import dataclasses
 import json
 import operator
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -101,13 +102,13 @@ class Tokenizer:
     def open(cls, folder: Path) -> Self:
         """The tokenizer of a checkpoint folder. Raises InputError where its files cannot be read."""
         path = folder / TOKENIZER_FILE
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise InputError(f"{folder} has no {TOKENIZER_FILE}; {_listing(folder)}. Copy it there from the checkpoint")
         text = _read(path, MAX_TOKENIZER_BYTES)
         with _complaints(f"{path} is no tokenizer that can be read"):
             raw = tokenizers.Tokenizer.from_str(text)
         processor: Any = {}
-        if (beside := folder / PROCESSOR_FILE).exists():
+        if os.path.lexists(beside := folder / PROCESSOR_FILE):
             try:
                 processor = json.loads(_read(beside, MAX_PROCESSOR_BYTES))
             except (ValueError, RecursionError) as error:
@@ -283,9 +284,10 @@ def _read(path: Path, max_bytes: int) -> str:
 
 
 def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        return "it is no folder"
-    names = sorted(entry.name for entry in folder.iterdir())
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        return f"it cannot be listed ({error.strerror})"
     return f"it holds {', '.join(names[:8])}{' and more' if len(names) > 8 else ''}" if names else "it is empty"
 
 

@@ -11,7 +11,7 @@ from model.prompt import Message, Sound, question, render
 from model.sizes import MOSS_4B, TINY
 from model.tokens import Tokenizer
 from model.vocabulary import build
-from schemas.errors import ConfigError, InputError
+from schemas.errors import ConfigError, InputError, StoreError
 from tests.make_tokenizers import published
 
 ONE_TOKEN = 8
@@ -226,6 +226,9 @@ def test_a_pipe_is_not_waited_for(source, tmp_path):
     assert companions.copy(source, tmp_path / "out") == ()
 
 
-def test_no_folder_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no folder"):
+def test_no_folder_is_an_error(source, tmp_path):
+    with pytest.raises(InputError, match="nowhere cannot be listed"):
         companions.copy(tmp_path / "nowhere", tmp_path / "out")
+    (source / "vocab.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"vocab\.json/out cannot be written"):
+        companions.copy(source, source / "vocab.json" / "out")

@@ -171,7 +171,7 @@ def test_a_folder_without_a_tokenizer_is_described(tmp_path):
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(InputError, match=r"no tokenizer\.json; it holds model\.safetensors.* Copy"):
         Tokenizer.open(tmp_path)
-    with pytest.raises(InputError, match="it is no folder"):
+    with pytest.raises(InputError, match="it cannot be listed"):
         Tokenizer.open(tmp_path / "nowhere")
 
 
@@ -187,6 +187,15 @@ def test_broken_files_are_named(tmp_path, text):
     if text not in ("{}", "[]") and not text.startswith('{"model'):
         with pytest.raises(InputError, match=r"processor_config\.json is not JSON"):
             Tokenizer.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "processor_config.json"])
+def test_a_link_to_nothing_is_an_error(tmp_path, name):
+    build().save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(InputError, match=f"{name} cannot be read"):
+        Tokenizer.open(tmp_path)
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path):
@@ -311,7 +320,7 @@ def test_a_tokenizer_of_another_model_is_refused():
 
 def test_a_tokenizer_travels_to_other_processes():
     there = pickle.loads(pickle.dumps(LEARNT))
-    assert there.encode("12 dogs barking") == LEARNT.encode("12 dogs barking")
+    assert there.encode("12 dogs <|im_end|>") == LEARNT.encode("12 dogs <|im_end|>")
     assert (there.special, there.digits, there.control) == (LEARNT.special, LEARNT.digits, LEARNT.control)
 
 
