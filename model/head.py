@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-IGNORE = -100
-"""The target of a position whose prediction does not count."""
+from model.config import IGNORE
 
 
 class TokenLoss(NamedTuple):
