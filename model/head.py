@@ -12,6 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from model.config import IGNORE
 
+LOSS_TOKENS = 2048
+"""Tokens whose logits are in memory at once."""
+
 
 class TokenLoss(NamedTuple):
     """Cross entropy added up over `num_targets` positions, so that a mean can be taken over many batches and ranks."""
@@ -30,7 +33,7 @@ class LanguageHead(nn.Linear):
     def __init__(self, width: int, vocabulary: int) -> None:
         super().__init__(width, vocabulary, bias=False)
 
-    def loss(self, x_BTE: Tensor, targets_BT: Tensor, at_once: int = 2048) -> TokenLoss:
+    def loss(self, x_BTE: Tensor, targets_BT: Tensor, at_once: int = LOSS_TOKENS) -> TokenLoss:
         """Cross entropy against `targets_BT`, already shifted: `targets_BT[b, t]` follows token t.
 
         Only positions that have a target are looked at, `at_once` of them at a time, and their logits are made again
