@@ -96,8 +96,8 @@ def copy(source: Path, folder: Path) -> tuple[str, ...]:
     """Copies what stands beside the weights of `source`, byte for byte, and returns the names.
 
     Neither weights nor their index nor `config.json`; no folders, and nothing with a name other than letters, digits,
-    dots, dashes and underscores. Python files are carried, never run. Before anything is written, raises InputError for
-    a file beyond `MAX_FILE_BYTES` or more files than `MAX_FILES`, and CheckpointError for a link that leaves the folder.
+    dots, dashes and underscores. Python files are carried, never run. Before writing anything, raises InputError for
+    a file beyond `MAX_FILE_BYTES` or more files than `MAX_FILES`, CheckpointError for a link that leaves the folder.
     """
     try:
         names = sorted(entry.name for entry in source.iterdir() if _is_companion(entry))
