@@ -104,6 +104,7 @@ def write(
             mode = (folder / file).stat().st_mode
             save_file(held, folder / file, metadata=METADATA)
             (folder / file).chmod(mode)  # the library lets nobody else read it
+        del held  # before the next are held
         file_by_name |= dict.fromkeys(names, file)
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": file_by_name}

@@ -460,6 +460,17 @@ def test_a_model_that_is_not_its_config_is_not_written(model, tmp_path):
     assert not (tmp_path / "c").exists()
 
 
+def test_what_another_save_is_writing_is_left_alone(model, tmp_path):
+    def save_beside(unnamed: Path) -> None:
+        save(model, tmp_path / "c", config=SMALLEST)
+        assert (unnamed / WHOLE).is_file()
+
+    with pytest.raises(CheckpointError, match="already holds something"):
+        save(fresh(SMALLEST, seed=2), tmp_path / "c", config=SMALLEST, write_companions=save_beside)
+    assert same(load(tmp_path / "c"), model)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -509,7 +520,7 @@ def test_a_model_is_in_memory_once_when_loaded_and_saved(tmp_path):
     weights_bytes, loading_bytes, saving_bytes = map(int, ran.stdout.split())
     assert weights_bytes > 200_000_000
     assert loading_bytes < 1.2 * weights_bytes
-    assert saving_bytes < 0.3 * weights_bytes, "a shard at a time"
+    assert saving_bytes < 0.2 * weights_bytes, "a shard of a tenth at a time"
 
 
 # --------------------------------------------------------------------------------------------------- to begin with
