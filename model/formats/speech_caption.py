@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import zip_longest
 
 from model.formats.reading import Unread, collapsed, same, shown
 from schemas.errors import SchemaError
@@ -126,7 +127,7 @@ class _Reading:
         """Reads the object that begins at `start`; returns where it ends."""
         depth, skipped_from = 0, 0
         tokens = list(_TOKEN.finditer(text, start))
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        for token, following in zip_longest(tokens, tokens[1:]):
             mark = _mark(token)
             if mark == "{":
                 depth += 1
