@@ -100,6 +100,8 @@ def test_prose_without_a_letter_has_no_answer(text):
         "The answer is B, a dog barks",
         "The correct option is B",
         "I would choose B.",
+        "The answer is B because it growls.",
+        "Answer: B\nThe growl gives it away.",
         "答案是B。",
         "答案：B",
         "应该选B",
@@ -156,6 +158,12 @@ def test_the_text_of_an_option_is_its_letter(text):
         "The wrong answer is B",
         "答案不是B",
         "不选B",
+        "C major",
+        "The answer is C major",
+        "Answer: A minor, in three",
+        "\\boxed{C sharp}",
+        "The key is F#; answer: B♭",
+        "Answer: A Bird Sings",
         "Choose A, B, C or D",
         "Choose the most suitable answer from options A, B, C, and D",
         "A or B",
@@ -198,6 +206,13 @@ def test_no_answer_is_made_up(text):
 )
 def test_the_reason_is_told(text, reason):
     assert [left.reason for left in parse(text, options=OPTIONS).unread] == [reason]
+
+
+def test_an_option_that_begins_like_a_letter_is_not_that_letter():
+    keys = ["C major", "A minor", "G major"]
+    assert parse("The answer is C major.", options=keys).answer == "A"
+    assert parse("A minor", options=keys).answer == "B"
+    assert parse("C. G major", options=keys).answer == "C"
 
 
 def test_options_that_read_the_same_are_not_told_apart():

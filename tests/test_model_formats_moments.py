@@ -141,7 +141,7 @@ def test_a_caption_of_music_keeps_its_punctuation():
 
 
 @pytest.mark.parametrize(
-    "text", ["John 3:16", "in 4:4", "see [12]", "[laughter]", "[00:75]", "10:00", "1.5-2.5", "0:03", "[1,5]"[:3]]
+    "text", ["John 3:16", "in 4:4", "see [12]", "[laughter]", "[00:75]", "10:00", "1.5-2.5", "0:03", "[-1.5]"]
 )
 def test_what_is_no_mention_stays_prose(text):
     assert parse(text).pieces == (text,)

@@ -35,7 +35,9 @@ _CUED = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _DENIED = re.compile(r"(?:\bnot|n't|n’t|\bnever|\bwrong|\bincorrect|不|错误)[\s*_]{0,3}(?:the )?\Z", re.IGNORECASE)
-_WORD_NEXT = re.compile(r"\s{1,4}[A-Za-z]", re.ASCII)
+_WORD_NEXT = re.compile(
+    r"[#♯♭]|[ \t]{1,4}(?!(?:because|since|as|due|based|given|or|and)\b)[A-Za-z]", re.ASCII | re.IGNORECASE
+)
 _ANOTHER = re.compile(
     r"[\s*_)\]}.,]{0,6}(?:\b(?:or|and)\b|/|,|&|、|或|和)[\s*_(\[{]{0,6}(?:(?:or|and|option)\s)?([A-Z])(?![A-Za-z0-9'’])",
     re.ASCII | re.IGNORECASE,
@@ -117,18 +119,18 @@ def _cued(text: str) -> Iterator[tuple[str, str]]:
     for cued in _CUED.finditer(text):
         if _DENIED.search(text[max(0, cued.start() - 24) : cued.start()]):
             continue
-        if _is_word(cued[1], text, cued.end()):
+        if _is_word(text, cued.end()):
             continue
         end = cued.end()
         yield cued[1].upper(), text[end : end + REST_CHARACTERS].partition("\n")[0]
-        while (another := _ANOTHER.match(text, end)) and not _is_word(another[1], text, another.end()):
+        while (another := _ANOTHER.match(text, end)) and not _is_word(text, another.end()):
             yield another[1].upper(), ""
             end = another.end()
 
 
-def _is_word(letter: str, text: str, end: int) -> bool:
-    """Whether a letter that ends there is the word "a" or "I", or one of a name, rather than an option."""
-    return (letter.islower() or letter == "I") and _WORD_NEXT.match(text, end) is not None
+def _is_word(text: str, end: int) -> bool:
+    """Whether the letter that ends there goes on as words do: "a bird", "I think", "C major", "F#"."""
+    return _WORD_NEXT.match(text, end) is not None
 
 
 def _leading(lines: Sequence[str]) -> list[tuple[str, str]]:

@@ -4,8 +4,8 @@
 
 Written on one line, as `json.dumps` does, and with the characters of every language as they are.
 
-Read as well: any other layout, fences and prose around the object, trailing or missing commas, typographic quotes, keys
-in capitals, an object within an object, lists and numbers for phrases, and an object that breaks off.
+Read as well: any other layout, fences and prose around the object, trailing or missing commas, typographic, single or
+no quotes, keys in capitals, an object within an object, lists and numbers for phrases, and an object that breaks off.
 """
 
 import json
@@ -50,6 +50,7 @@ KEYS = tuple(item.name for item in fields(SpeechCaption))
 _TOKEN = re.compile(
     r'"(?P<string>(?:[^"\\]|\\.)*+)(?P<closed>")?+'
     r"|“(?P<quoted>[^”]*+)(?P<closed_too>”)?+"
+    r"|'(?P<single>[^'\n]*+)'(?=\s*[:,}\]：，])"
     r"|(?P<mark>[{}\[\]:,｛｝［］：，])"
     r"|(?P<bare>[^\s{}\[\]:,｛｝［］：，\"“]++)",
     re.DOTALL,
@@ -75,6 +76,11 @@ class ParsedSpeechCaption:
     @property
     def missing(self) -> tuple[str, ...]:
         return tuple(key for key in KEYS if key not in self.values)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the text is an object with all phrases and nothing else, in whatever layout and order."""
+        return not self.missing and not self.unread
 
     @property
     def well_formed(self) -> bool:
@@ -156,6 +162,7 @@ class _Reading:
             elif not mark:
                 self._add(token)
         if tokens:
+            self.whole &= tokens[-1]["bare"] is None and not self.brackets
             self._keep()
             self._leave("", "the object breaks off")
         return len(text)
@@ -164,7 +171,8 @@ class _Reading:
         if self.key is None:
             self._leave(token.group(), "no key")
             return
-        self.whole &= token["bare"] is not None or bool(token["closed"] or token["closed_too"])
+        if token["string"] is not None or token["quoted"] is not None:
+            self.whole &= bool(token["closed"] or token["closed_too"])
         if words := _words(token):
             self.parts.append(words)
 
@@ -199,8 +207,8 @@ def _words(token: re.Match[str]) -> str:
     """What a word or a string says."""
     if token["bare"] is not None:
         return "" if token["bare"].lower() in _NOTHING else token["bare"]
-    if token["quoted"] is not None:
-        return token["quoted"]
+    if token["string"] is None:
+        return token["single"] or token["quoted"] or ""
     try:
         return str(json.loads(f'"{token["string"]}"', strict=False))
     except ValueError:

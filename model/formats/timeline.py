@@ -47,7 +47,7 @@ class ParsedTimeline:
 
     @property
     def well_formed(self) -> bool:
-        """Whether the text is, to the character, what `write` makes of its items."""
+        """Whether the text is, to the character, what `write` makes of its items. An empty one tells no events."""
         return same(write(self.items), self.text)
 
 

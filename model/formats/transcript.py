@@ -52,7 +52,7 @@ class ParsedTranscript:
 
     @property
     def well_formed(self) -> bool:
-        """Whether the text is, to the character, what `write` makes of its items."""
+        """Whether the text is, to the character, what `write` makes of its items. An empty one tells no utterances."""
         return same(write(self.items), self.text)
 
     @property
