@@ -137,6 +137,8 @@ def test_speakers_are_known_by_many_labels(text):
         ("[0.00]a[1.00][1.2.3]b[3.00]", [("[1.2.3]", "digits that are no time"), ("b", "no start time")]),
         ("[0.00]a[1.00][00:75]b[3.00]", [("[00:75]", "digits that are no time"), ("b", "no start time")]),
         ("[0.00]a[S02]b[1.00]", [("b", "S02 speaks without a time")]),
+        ("[0.00]a[1.00][2.00]", [("[2.00]", "a time that nothing is said at")]),
+        ("[0.00][1.00]", [("[0.00]", "a time that nothing is said at"), ("[1.00]", "a time that nothing is said at")]),
         ("[0.00]a[1.00][S02]", [("[S02]", "a speaker who says nothing")]),
     ],
 )

@@ -69,24 +69,21 @@ def parse(text: str, *, duration_ms: int | None = None) -> ParsedTranscript:
     last_ms = None if duration_ms is None else rounded(duration_ms)
     items: list[Utterance] = []
     unread: list[Unread] = []
-    speaker, spent = None, False
+    speaker, spent = None, False  # spent: the last time was the end of something
     for stretch in _stretches(collapsed(unfenced(text))):
-        said = _said(stretch, speaker)
+        said, before = _said(stretch, speaker), stretch.before
         unread += said.unread
-        before, after = stretch.before, stretch.after
         if before and before.start_ms is None:
             unread.append(Unread(fragment=before.text, reason="digits that are no time"))
-        ranged = before is not None and before.end_ms is not None
+        elif before and not said.words and not spent:
+            unread.append(Unread(fragment=before.text, reason="a time that nothing is said at"))
         if said.words:
-            if before and ranged:
-                end_ms = before.end_ms
-            elif after:
-                end_ms = after.start_ms
+            item = _utterance(said, stretch, None if spent else last_ms)
+            if isinstance(item, Utterance):
+                items.append(item)
             else:
-                end_ms = None if spent else last_ms
-            item = _utterance(said, before.start_ms if before else None, end_ms)
-            (items if isinstance(item, Utterance) else unread).append(item)  # type: ignore[arg-type]
-        spent = bool(said.words) and not ranged
+                unread.append(item)
+        spent = bool(said.words) and not stretch.ranged
         speaker = said.next_speaker
     if speaker:
         unread.append(Unread(fragment=f"[{speaker}]", reason="a speaker who says nothing"))
@@ -145,6 +142,11 @@ class _Stretch:
     within: list[str | _Speaker] = field(default_factory=list)
     after: _Time | None = None
 
+    @property
+    def ranged(self) -> bool:
+        """Whether the bracket before tells the end as well."""
+        return self.before is not None and self.before.end_ms is not None
+
 
 @dataclass(slots=True, kw_only=True)
 class _Said:
@@ -200,7 +202,11 @@ def _said(stretch: _Stretch, speaker: str | None) -> _Said:
     return said
 
 
-def _utterance(said: _Said, start_ms: int | None, end_ms: int | None) -> Utterance | Unread:
+def _utterance(said: _Said, stretch: _Stretch, last_ms: int | None) -> Utterance | Unread:
+    """What is said in a stretch, or why it is no utterance. What nothing follows lasts to `last_ms`."""
+    start_ms, end_ms = (stretch.before.start_ms, stretch.before.end_ms) if stretch.before else (None, None)
+    if not stretch.ranged:
+        end_ms = stretch.after.start_ms if stretch.after else last_ms
     if start_ms is None:
         return Unread(fragment=said.words, reason="no start time")
     if end_ms is None:
