@@ -15,8 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint import expected_shapes, load, read_config, save
-from model.config import Scope
+from model.config import ModelConfig, Scope
 from model.initialise import fresh, initialise
+from model.memory import parameters
 from model.model import AudioLM
 from model.sizes import MOSS_4B, MOSS_8B, SIZES, TINY
 from schemas.errors import CheckpointError, ConfigError, EarmarkError
@@ -361,6 +362,36 @@ def test_a_config_that_asks_for_the_impossible_is_refused_before_anything_is_set
     assert "config.json" in str(caught.value)
 
 
+VALUES = (None, True, 0, -1, 3, 2.5, float("inf"), float("nan"), 10**40, "x", [], [1], [[1]], [True], {}, {"a": 1})
+ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "rope_scaling": None}
+
+
+@pytest.mark.parametrize("section", [None, "audio_config", "language_config"])
+def test_whatever_a_config_holds_is_taken_or_refused_in_one_sentence(section):
+    sound = TINY.to_json()
+    sound["language_config"] |= ROPE | {"use_sliding_window": False}
+    assert ModelConfig.from_json(sound) == TINY
+    refusals = []
+    for name in sound[section] if section else sound:
+        for value in VALUES:
+            changed = {**sound, section: {**sound[section], name: value}} if section else {**sound, name: value}
+            try:
+                parameters(ModelConfig.from_json(changed))
+            except ConfigError as error:
+                refusals.append(str(error))
+    assert len(refusals) > 50
+    assert not any("\n" in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize("rope", [{"type": "yarn", "factor": 4.0}, {"rope_type": "linear"}, [4.0], "yarn"])
+@pytest.mark.parametrize("name", ["rope_scaling", "rope_parameters"])
+def test_positions_that_are_stretched_are_refused(name, rope):
+    sound = TINY.to_json()
+    sound["language_config"][name] = rope
+    with pytest.raises(ConfigError, match=f"language_config.{name}"):
+        ModelConfig.from_json(sound)
+
+
 def test_a_folder_without_weights_says_so(folder, tmp_path):
     (folder / WHOLE).unlink()
     assert refusal(folder) == f"{folder} holds neither {WHOLE} nor {INDEX}"
@@ -475,7 +506,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from model.checkpoint import save
-from model.config import Scope
+from model.config import ModelConfig, Scope
 from model.initialise import fresh
 from tests.test_model_checkpoint import SMALLEST
 save(fresh(SMALLEST), Path(sys.argv[1]), config=SMALLEST, write_companions=lambda folder: os._exit(9))
