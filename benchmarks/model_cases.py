@@ -208,7 +208,7 @@ def _cache(model: AudioLM, plan: Plan, batch: int) -> KVCache:
     language = model.config.language_config
     shape_BGSK = (batch, language.num_key_value_heads, plan.prompt_tokens, language.head_dim)
     dtype = getattr(torch, plan.dtype)
-    return KVCache.empty(language.num_hidden_layers, shape_BGSK, dtype=dtype, device=plan.device)
+    return KVCache.empty(language.num_hidden_layers, shape_BGSK, dtype=dtype, device=plan.device).kept_in_place()
 
 
 def _case(plan: Plan, load: Load, how: str, *, graph: bool = False) -> Result:

@@ -3,31 +3,40 @@
 B batch   H heads   G key-value heads   T new tokens   S tokens looked at   K width of a head   W window   L layers
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import cache
+from typing import TYPE_CHECKING, Union, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._dynamo import mark_static_address
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-Sight = Tensor | BlockMask | None
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
+Sight = Union[Tensor, "BlockMask", None]
 """What a query may look at: a mask (true where it may, broadcast over (B, H, T, S)), a mask of blocks for
 FlexAttention, or None: every token itself and those before it."""
-
-_flex = torch.compile(flex_attention, dynamic=False)
 
 
 def causal_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Sight, dropout: float = 0.0) -> Tensor:
     """Grouped-query attention (arXiv:2305.13245): H / G neighbouring heads share keys and values; (B, H, T, K)."""
-    if isinstance(sight, BlockMask):
-        return cast(Tensor, _flex(q_BHTK, k_BGSK, v_BGSK, block_mask=sight, enable_gqa=True))
+    if sight is not None and not isinstance(sight, Tensor):
+        return _flex_attention()(q_BHTK, k_BGSK, v_BGSK, block_mask=sight, enable_gqa=True)
     if q_BHTK.shape[2] == 1 and sight is not None:
         return _one_token(q_BHTK, k_BGSK, v_BGSK, sight)
     return F.scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=sight, is_causal=sight is None, dropout_p=dropout, enable_gqa=True
     )
+
+
+@cache
+def _flex_attention() -> Callable[..., Tensor]:
+    """It only exists compiled; and what compiles takes seconds to import."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return cast(Callable[..., Tensor], torch.compile(flex_attention, dynamic=False))
 
 
 def _one_token(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Tensor) -> Tensor:
@@ -46,6 +55,7 @@ def packed_sight(documents_BT: Tensor, *, in_blocks: bool | None = None) -> Sigh
     """
     B, T = documents_BT.shape
     if documents_BT.is_cuda if in_blocks is None else in_blocks:
+        from torch.nn.attention.flex_attention import create_block_mask
 
         def visible(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
             return (query >= key) & (documents_BT[b, query] == documents_BT[b, key])
@@ -133,9 +143,15 @@ class KVCache:
         keys, values = (
             tuple(torch.zeros(shape_BGSK, dtype=dtype, device=device) for _ in range(layers)) for _ in range(2)
         )
-        for kept in (*keys, *values):
-            mark_static_address(kept)  # else a step that writes into it is not replayed as a CUDA graph
         return cls(keys, values, torch.zeros(shape_BGSK[0], dtype=torch.int64, device=device))
+
+    def kept_in_place(self) -> "KVCache":
+        """The same, known to the compiler as buffers that stay: without that, a step is not replayed as a CUDA graph."""
+        from torch._dynamo import mark_static_address
+
+        for kept in (*self.keys_BGSK, *self.values_BGSK):
+            mark_static_address(kept)
+        return self
 
     @property
     def room_tokens(self) -> int:
