@@ -146,7 +146,7 @@ class KVCache:
         return cls(keys, values, torch.zeros(shape_BGSK[0], dtype=torch.int64, device=device))
 
     def kept_in_place(self) -> "KVCache":
-        """The same, known to the compiler as buffers that stay: without that, a step is not replayed as a CUDA graph."""
+        """The same, known to the compiler as buffers that stay: else a step is not replayed as a CUDA graph."""
         from torch._dynamo import mark_static_address
 
         for kept in (*self.keys_BGSK, *self.values_BGSK):
