@@ -23,13 +23,13 @@ TINY = ModelConfig(
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
-        bos_token_id=256,
-        eos_token_id=258,
+        bos_token_id=0,
+        eos_token_id=2,
     ),
     adapter_hidden_size=112,
-    audio_token_id=261,
+    audio_token_id=5,
 )
-"""Seconds on a CPU: tests, and learning the commands. Its tokens are bytes."""
+"""Seconds on a CPU: tests, and learning the commands. Its tokens are bytes (`model.vocabulary`)."""
 
 SMALL = ModelConfig(
     audio_config=EncoderConfig(
@@ -51,11 +51,11 @@ SMALL = ModelConfig(
         num_attention_heads=12,
         num_key_value_heads=4,
         head_dim=64,
-        bos_token_id=256,
-        eos_token_id=258,
+        bos_token_id=0,
+        eos_token_id=2,
     ),
     adapter_hidden_size=1536,
-    audio_token_id=261,
+    audio_token_id=5,
 )
 """About 150 million parameters: experiments on one GPU in minutes."""
 
