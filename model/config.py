@@ -181,7 +181,7 @@ def _values(cls: type[Any], found: Mapping[str, Any], where: str) -> dict[str, A
 
 def _value(kind: Any, value: Any, where: str) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int and number and value == int(value):
+    if kind is int and number and value % 1 == 0:  # infinity is none
         return int(value)
     if kind is float and number:
         return float(value)

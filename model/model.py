@@ -16,7 +16,7 @@ Several audios lie end to end, frames in `mel_MF` and tokens in `audio_ND`, in t
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,15 +25,18 @@ from torch import Tensor, nn
 from model.attention import KVCache, Sight
 from model.config import EncoderConfig, LanguageConfig, ModelConfig, Scope
 from model.frames import FRAMES_PER_TOKEN, Row, halved, rows
+from model.head import LanguageHead
 from model.layers import EncoderLayer, GatedMLP, LanguageLayer, RMSNorm, rotation
 
 STEM_FRAMES = 6400
 """Mel frames the stem takes at once. Its first convolution makes 30,720 values of each: the widest place there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Audio as the language model takes it in: what is written over the placeholders, and what DeepStack adds there."""
+class Heard(NamedTuple):
+    """Audio as the language model takes it in: what is written over the placeholders, and what DeepStack adds there.
+
+    A tuple, because what shards a model looks for tensors in tuples only.
+    """
 
     audio_NE: Tensor
     taps_NE: tuple[Tensor, ...]
@@ -137,7 +140,7 @@ class AudioLM(nn.Module):
         self.audio_adapter = GatedMLP(*widths)
         self.deepstack_audio_merger_list = nn.ModuleList([GatedMLP(*widths) for _ in range(config.num_taps)])
         self.language_model = LanguageModel(language)
-        self.lm_head = nn.Linear(language.hidden_size, language.vocab_size, bias=False)
+        self.lm_head = LanguageHead(language.hidden_size, language.vocab_size)
 
     def forward(
         self,

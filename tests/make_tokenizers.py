@@ -1,5 +1,6 @@
 """Tokenizers for the tests: the published layout in small, with the words of the prompt at their published ids."""
 
+import functools
 import json
 
 import tokenizers
@@ -35,6 +36,7 @@ PUBLISHED_WORDS = {
 """Ġ is how a byte-level vocabulary writes a blank, Ċ a line feed."""
 
 
+@functools.cache
 def published() -> tokenizers.Tokenizer:
     """Bytes at 0 to 255 in GPT-2's order ('0' is 15), the words above with merges that lead to them, 151,643 ids in
     all, then the control tokens; the ids in between are never made. Without the audio strings, as on the hub."""

@@ -1,0 +1,49 @@
+"""From the last hidden states to words: logits, and the loss of the next token.
+
+B sequences   T tokens   N positions that have a target   E language width   V vocabulary
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+IGNORE = -100
+"""The target of a position whose prediction does not count."""
+
+
+class TokenLoss(NamedTuple):
+    """Cross entropy added up over `num_targets` positions, so that a mean can be taken over many batches and ranks."""
+
+    total: Tensor
+    num_targets: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total / self.num_targets.clamp(min=1)
+
+
+class LanguageHead(nn.Linear):
+    """Called, it gives logits (…, V) of hidden states (…, E)."""
+
+    def __init__(self, width: int, vocabulary: int) -> None:
+        super().__init__(width, vocabulary, bias=False)
+
+    def loss(self, x_BTE: Tensor, targets_BT: Tensor, at_once: int = 2048) -> TokenLoss:
+        """Cross entropy against `targets_BT`, already shifted: `targets_BT[b, t]` follows token t.
+
+        Only positions that have a target are looked at, `at_once` of them at a time, and their logits are made again
+        for the backward pass: 8,192 tokens of a 151,936-word vocabulary would be 5 GB in float32, and as much again
+        for their gradients.
+        """
+        counts_BT = targets_BT != IGNORE
+        x_NE, targets_N = x_BTE[counts_BT], targets_BT[counts_BT]
+        total = x_NE.sum(dtype=torch.float32) * 0.0  # every rank takes part in the backward pass, targets or none
+        for x, targets in zip(x_NE.split(at_once), targets_N.split(at_once), strict=True):
+            total = total + checkpoint(self._cross_entropy, x, targets, use_reentrant=False)
+        return TokenLoss(total, counts_BT.sum())
+
+    def _cross_entropy(self, x_NE: Tensor, targets_N: Tensor) -> Tensor:
+        return F.cross_entropy(F.linear(x_NE, self.weight).float(), targets_N, reduction="sum")

@@ -1,0 +1,46 @@
+"""One model over many devices, and compiled: functions that take the model. `model.py` knows of neither."""
+
+import torch
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+from model.model import AudioLM
+
+
+def compile_layers(model: AudioLM) -> AudioLM:
+    """Compile every layer of the encoder and of the language model in place, each on its own.
+
+    All layers of a kind share one compilation, so it takes seconds, not minutes, and what lies between them (DeepStack,
+    placing the audio) stays as it is written. To be called before `shard`.
+    """
+    for layer in [*model.audio_encoder.layers, *model.language_model.layers]:
+        layer.compile(dynamic=True)
+    return model
+
+
+def shard(
+    model: AudioLM,
+    mesh: DeviceMesh,
+    *,
+    compute_dtype: torch.dtype = torch.bfloat16,
+    reshard_after_forward: bool = True,
+) -> AudioLM:
+    """Spread weights, gradients and optimizer states over `mesh` (FSDP2, arXiv:2304.11277), in place.
+
+    Weights stay in the precision they have (float32 for training); layers compute in `compute_dtype` and gradients are
+    added up in float32. The encoder is one unit, gathered once, because ranks may differ in how many batches of blocks
+    it takes: what all ranks must agree on is only whether they hear any audio in a step.
+    """
+    policy = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32)
+
+    def spread(part: torch.nn.Module) -> None:
+        fully_shard(part, mesh=mesh, mp_policy=policy, reshard_after_forward=reshard_after_forward)
+
+    spread(model.audio_encoder)
+    for layer in model.language_model.layers:
+        spread(layer)
+    spread(model.lm_head)
+    spread(model)
+    for part, entrance in ((model, "hear"), (model, "read"), (model.lm_head, "loss")):  # called beside `forward`
+        register_fsdp_forward_method(part, entrance)
+    return model

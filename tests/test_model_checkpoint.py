@@ -1,0 +1,534 @@
+"""Checkpoints: the published tensors and files, read and written, and nothing else let in."""
+
+import dataclasses
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from model.checkpoint import expected_shapes, load, read_config, save
+from model.initialise import fresh, initialise
+from model.model import AudioLM
+from model.sizes import MOSS_4B, MOSS_8B, SIZES, TINY
+from schemas.errors import CheckpointError, ConfigError, EarmarkError
+
+ROOT = Path(__file__).parents[1]
+PARITY = ROOT.parent / "shared" / "parity" / "block_4s"
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SMALLEST = dataclasses.replace(
+    TINY,
+    audio_config=dataclasses.replace(
+        TINY.audio_config, encoder_layers=2, deepstack_encoder_layer_indexes=(0,), downsample_hidden_size=4
+    ),
+    language_config=dataclasses.replace(TINY.language_config, num_hidden_layers=1),
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> AudioLM:
+    return fresh(SMALLEST, seed=1)
+
+
+@pytest.fixture
+def folder(model, tmp_path) -> Path:
+    save(model, tmp_path / "whole", config=SMALLEST)
+    return tmp_path / "whole"
+
+
+@pytest.fixture
+def sharded(model, tmp_path) -> Path:
+    save(model, tmp_path / "sharded", config=SMALLEST, shard_bytes=200_000)
+    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 2
+    return tmp_path / "sharded"
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def same(one: AudioLM, other: AudioLM) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(
+        a[k].dtype == b[k].dtype and a[k].shape == b[k].shape and bits(a[k]) == bits(b[k]) for k in a
+    )
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load(folder)
+    return str(caught.value)
+
+
+def change_index(folder: Path, change) -> None:
+    index = json.loads((folder / INDEX).read_text())
+    change(index["weight_map"])
+    (folder / INDEX).write_text(json.dumps(index))
+
+
+# ------------------------------------------------------------------------------------------ the published tensors
+
+
+def published(hidden: int, inner: int) -> dict[str, tuple[int, ...]]:
+    """The tensors of a released checkpoint whose language model is `hidden` wide."""
+    table: dict[str, tuple[int, ...]] = {}
+    for name, shape in (("conv1", (480, 1, 3, 3)), ("conv2", (480, 480, 3, 3)), ("conv3", (480, 480, 3, 3))):
+        table |= {f"audio_encoder.{name}.weight": shape, f"audio_encoder.{name}.bias": (480,)}
+    table |= {"audio_encoder.stem_proj.weight": (1280, 7680), "audio_encoder.stem_proj.bias": (1280,)}
+    norms = [f"audio_encoder.layers.{i}.{n}" for i in range(32) for n in ("self_attn_layer_norm", "final_layer_norm")]
+    for name in [*norms, "audio_encoder.layer_norm"]:
+        table |= {f"{name}.weight": (1280,), f"{name}.bias": (1280,)}
+    for i in range(32):
+        layer = f"audio_encoder.layers.{i}"
+        table |= {f"{layer}.self_attn.{n}_proj.weight": (1280, 1280) for n in ("q", "k", "v", "out")}
+        table |= {f"{layer}.self_attn.{n}_proj.bias": (1280,) for n in ("q", "v", "out")}
+        table |= {f"{layer}.fc1.weight": (5120, 1280), f"{layer}.fc1.bias": (5120,)}
+        table |= {f"{layer}.fc2.weight": (1280, 5120), f"{layer}.fc2.bias": (1280,)}
+    for name in ("audio_adapter", *(f"deepstack_audio_merger_list.{i}" for i in range(3))):
+        table |= {f"{name}.gate_proj.weight": (8192, 1280), f"{name}.up_proj.weight": (8192, 1280)}
+        table[f"{name}.down_proj.weight"] = (hidden, 8192)
+    for i in range(36):
+        layer = f"language_model.layers.{i}"
+        table |= {f"{layer}.input_layernorm.weight": (hidden,), f"{layer}.post_attention_layernorm.weight": (hidden,)}
+        table[f"{layer}.self_attn.q_proj.weight"] = (4096, hidden)
+        table |= {f"{layer}.self_attn.{n}_proj.weight": (1024, hidden) for n in ("k", "v")}
+        table[f"{layer}.self_attn.o_proj.weight"] = (hidden, 4096)
+        table |= {f"{layer}.self_attn.{n}_norm.weight": (128,) for n in ("q", "k")}
+        table |= {f"{layer}.mlp.gate_proj.weight": (inner, hidden), f"{layer}.mlp.up_proj.weight": (inner, hidden)}
+        table[f"{layer}.mlp.down_proj.weight"] = (hidden, inner)
+    table["language_model.norm.weight"] = (hidden,)
+    return table | {"language_model.embed_tokens.weight": (151_936, hidden), "lm_head.weight": (151_936, hidden)}
+
+
+def numbers(table: dict[str, tuple[int, ...]], prefix: str = "") -> int:
+    return sum(torch.Size(shape).numel() for name, shape in table.items() if name.startswith(prefix))
+
+
+@pytest.mark.parametrize(
+    ("config", "table", "total"),
+    [
+        pytest.param(MOSS_4B, published(2560, 9728), 5_222_820_736, id="4b"),
+        pytest.param(MOSS_8B, published(4096, 12_288), 9_052_463_488, id="8b"),
+    ],
+)
+def test_the_tensors_are_the_published_ones(config, table, total):
+    shapes = expected_shapes(config)
+    assert shapes == table
+    assert len(shapes) == 901
+    assert numbers(shapes) == total
+    assert numbers(shapes, "audio_encoder.") == 643_624_320
+
+
+@pytest.mark.skipif(not PARITY.is_dir(), reason="the reference activations are not beside this checkout")
+def test_weights_written_by_the_published_code_load():
+    loaded = load(PARITY)
+    stored = load_file(PARITY / WHOLE)
+    assert loaded.state_dict().keys() == stored.keys()
+    assert all(bits(tensor) == bits(stored[name]) for name, tensor in loaded.state_dict().items())
+
+
+# ------------------------------------------------------------------------------------------------ there and back
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shard_bytes", [1, 150_000, 10**9])
+def test_what_is_saved_is_loaded_bit_for_bit(model, tmp_path, dtype, shard_bytes):
+    original = fresh(SMALLEST, seed=1, dtype=dtype)
+    save(original, tmp_path / "c", config=SMALLEST, shard_bytes=shard_bytes)
+    assert same(load(tmp_path / "c"), original)
+    assert read_config(tmp_path / "c") == SMALLEST
+
+
+def test_saving_and_loading_convert_as_the_tensors_themselves_do(model, folder, tmp_path):
+    save(model, tmp_path / "half", config=SMALLEST, dtype=torch.bfloat16)
+    assert same(load(tmp_path / "half"), load(folder, dtype=torch.bfloat16))
+    assert same(load(folder, dtype=torch.bfloat16), fresh(SMALLEST, seed=1, dtype=torch.bfloat16))
+    assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def test_a_loaded_model_has_no_dropout_and_its_weights_can_learn(folder):
+    loaded = load(folder)
+    assert not any(module.training for module in loaded.modules())
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_a_loaded_model_stays_as_it_is_when_its_file_changes(model, folder):
+    loaded = load(folder)
+    with (folder / WHOLE).open("r+b") as file:
+        file.seek(-1000, os.SEEK_END)
+        file.write(b"\xff" * 1000)
+    assert same(loaded, model)
+
+
+def test_the_same_weights_give_the_same_files(model, sharded, tmp_path):
+    save(load(sharded), tmp_path / "again", config=SMALLEST, shard_bytes=200_000)
+    backwards = dict(reversed(model.state_dict().items()))
+    save(backwards, tmp_path / "backwards", config=SMALLEST, shard_bytes=200_000)
+    for other in ("again", "backwards"):
+        files = {path.name: path.read_bytes() for path in (tmp_path / other).iterdir()}
+        assert files == {path.name: path.read_bytes() for path in sharded.iterdir()}
+
+
+def test_shards_are_laid_out_as_published(model, sharded):
+    index = json.loads((sharded / INDEX).read_text())
+    files = sorted(sharded.glob("*.safetensors"))
+    assert [file.name for file in files] == [
+        f"model-{n:05d}-of-{len(files):05d}.safetensors" for n in range(1, len(files) + 1)
+    ]
+    assert index["metadata"]["total_size"] == sum(4 * tensor.numel() for tensor in model.state_dict().values())
+    by_file = {file.name: load_file(file) for file in files}
+    assert index["weight_map"] == {name: file for file, tensors in by_file.items() for name in tensors}
+    assert all(sum(t.numel() * 4 for t in held.values()) <= 200_000 or len(held) == 1 for held in by_file.values())
+    with safe_open(files[0], framework="pt") as opened:
+        assert opened.metadata() == {"format": "pt"}
+
+
+def test_weights_that_are_views_of_larger_ones_are_saved_alone(model, tmp_path):
+    views = {name: torch.stack([tensor, tensor + 1])[0] for name, tensor in model.state_dict().items()}
+    turned = {name: tensor.t().contiguous().t() if tensor.ndim == 2 else tensor for name, tensor in views.items()}
+    save(turned, tmp_path / "c", config=SMALLEST)
+    assert same(load(tmp_path / "c"), model)
+
+
+def test_other_keys_of_the_config_are_kept_and_ours_are_new(model, tmp_path):
+    source = {"auto_map": {"AutoConfig": "x"}, "adapter_hidden_size": 5, "language_config": {"use_cache": True}}
+    save(model, tmp_path / "c", config=SMALLEST, source_config=source)
+    found = json.loads((tmp_path / "c" / "config.json").read_text())
+    assert found["auto_map"] == {"AutoConfig": "x"}
+    assert found["language_config"]["use_cache"] is True
+    assert read_config(tmp_path / "c") == SMALLEST
+
+
+def test_progress_counts_every_byte_once(sharded):
+    heard: list[tuple[int, int]] = []
+    loaded = load(sharded, progress=lambda done, total: heard.append((done, total)))
+    total_bytes = sum(4 * tensor.numel() for tensor in loaded.state_dict().values())
+    assert [done for done, _ in heard] == sorted({done for done, _ in heard})
+    assert heard[-1] == (total_bytes, total_bytes)
+
+
+def test_stored_positions_are_passed_over(model, folder):
+    name = "audio_encoder.embed_positions.inv_timescales"
+    save_file({**model.state_dict(), name: torch.zeros(32)}, folder / WHOLE)
+    assert same(load(folder), model)
+
+
+def test_the_placeholder_may_stand_with_the_processor(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["audio_token_id"]
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "processor_config.json").write_text('{"audio_token_id": 77}')
+    assert read_config(folder).audio_token_id == 77
+    (folder / "processor_config.json").write_text('{"audio_token_id": "\\u001b[31m"}')
+    assert "processor_config.json: audio_token_id is '\\x1b[31m'" in refusal(folder)
+
+
+def test_a_cache_of_links_to_blobs_loads(model, sharded, tmp_path):
+    blobs, snapshot = tmp_path / "cache" / "blobs", tmp_path / "cache" / "snapshots" / "abc"
+    shutil.copytree(sharded, blobs)
+    snapshot.mkdir(parents=True)
+    for path in blobs.iterdir():
+        (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
+    assert same(load(snapshot), model)
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+def test_every_difference_is_named_once_and_in_order(model, folder):
+    weights = model.state_dict()
+    del weights["lm_head.weight"]
+    weights["audio_adapter.up_proj.weight"] = torch.zeros(3, 4)
+    weights["audio_encoder.conv1.bias"] = torch.zeros(4, dtype=torch.int8)
+    weights["zz\x1b[31m"] = torch.zeros(2)
+    save_file(weights, folder / WHOLE)
+    first, *lines = refusal(folder).splitlines()
+    assert lines == [
+        "  shape: audio_adapter.up_proj.weight is [3, 4], expected [112, 64]",
+        "  dtype: audio_encoder.conv1.bias is I8, expected one of F64, F32, F16, BF16",
+        "  missing: lm_head.weight [512, 96]",
+        "  surplus: 'zz\\x1b[31m' [2]",
+    ]
+    assert first.startswith(f"{folder}: 4 of its tensors")
+    assert "an encoder of 2 layers 64 wide" in first
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, 5_000, -1])
+def test_a_file_cut_short_is_named(sharded, kept):
+    file = sorted(sharded.glob("*.safetensors"))[1]
+    file.write_bytes(file.read_bytes()[:kept])
+    assert refusal(sharded).startswith(f"{file} cannot be read as safetensors")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors", "a\0.safetensors", "..\\x.safetensors"]
+)
+def test_an_index_names_only_files_of_its_folder(sharded, name):
+    shutil.copy(next(sharded.glob("*.safetensors")), sharded.parent / "x.safetensors")
+    change_index(sharded, lambda weight_map: weight_map.update({"lm_head.weight": name}))
+    assert "is not the name of a file in it" in refusal(sharded)
+
+
+@pytest.mark.parametrize("name", [WHOLE, INDEX, "config.json", "model-00001-of-00004.safetensors"])
+def test_a_link_out_of_the_folder_is_refused(sharded, folder, tmp_path, name):
+    place = folder if name == WHOLE else sharded
+    files = sorted(path.name for path in place.glob("*.safetensors"))
+    path = place / (files[0] if name.endswith("4.safetensors") else name)
+    outside = tmp_path / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+    assert "is a link that leads out of the folder" in refusal(place)
+
+
+def test_a_link_that_leads_to_itself_is_refused(sharded):
+    file = sorted(sharded.glob("*.safetensors"))[0]
+    file.unlink()
+    file.symlink_to(file.name)
+    assert str(file) in refusal(sharded)
+
+
+def test_a_tensor_in_two_shards_is_refused(sharded):
+    first, second = sorted(sharded.glob("*.safetensors"))[:2]
+    name = sorted(load_file(first))[0]
+    save_file({**load_file(second), name: torch.zeros(1)}, second)
+    assert refusal(sharded) == f"{sharded}: {name} is both in {first.name} and in {second.name}"
+
+
+def test_a_shard_that_is_not_there_is_named(sharded):
+    file = sorted(sharded.glob("*.safetensors"))[2]
+    file.unlink()
+    assert f"names {file.name}, which is not there" in refusal(sharded)
+
+
+def test_an_index_that_disagrees_with_its_shards_is_refused(sharded):
+    last = sorted(path.name for path in sharded.glob("*.safetensors"))[-1]
+    change_index(sharded, lambda weight_map: weight_map.update({"made.up": last}))
+    assert f"made.up: {last} has none" in refusal(sharded)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "[" * 200_000, "\xff\xfe", '{"weight_map": {"a": 3}}'])
+def test_a_broken_index_or_config_is_one_sentence(sharded, text):
+    for name in (INDEX, "config.json"):
+        kept = (sharded / name).read_bytes()
+        (sharded / name).write_bytes(text.encode("latin-1"))
+        with pytest.raises(EarmarkError) as caught:
+            load(sharded)
+        assert str(caught.value).startswith(str(sharded / name))
+        assert "\n" not in str(caught.value)
+        (sharded / name).write_bytes(kept)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("language_config", "num_hidden_layers", 10**9),
+        ("audio_config", "encoder_layers", 10**9),
+        ("language_config", "vocab_size", 10**15),
+        ("language_config", "hidden_size", 10**30),
+        (None, "adapter_hidden_size", 10**18),
+        (None, "adapter_hidden_size", float("inf")),
+        (None, "adapter_hidden_size", float("nan")),
+    ],
+)
+def test_a_config_that_asks_for_the_impossible_is_refused_before_anything_is_set_up(folder, section, name, value):
+    config = json.loads((folder / "config.json").read_text())
+    (config[section] if section else config)[name] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises((CheckpointError, ConfigError)) as caught:
+        load(folder)
+    assert "config.json" in str(caught.value)
+
+
+def test_a_folder_without_weights_says_so(folder, tmp_path):
+    (folder / WHOLE).unlink()
+    assert refusal(folder) == f"{folder} holds neither {WHOLE} nor {INDEX}"
+    (folder / WHOLE).mkdir()
+    assert refusal(folder) == f"{folder / WHOLE} is no file"
+    assert "config.json is not there" in refusal(tmp_path / "nowhere")
+
+
+def test_a_pointer_of_git_lfs_is_told_from_weights(folder):
+    (folder / WHOLE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    assert "git lfs pull" in refusal(folder)
+
+
+class Trap:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self):
+        return (Path.touch, (self.sprung,))
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth", "model.ckpt", WHOLE, "shard"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_nothing_pickled_is_ever_opened(sharded, folder, tmp_path, name, zipped):
+    sprung = tmp_path / "sprung"
+    planted = tmp_path / "planted"
+    torch.save({"w": Trap(sprung)}, planted) if zipped else planted.write_bytes(pickle.dumps(Trap(sprung)))
+    place = sharded if name == "shard" else folder
+    target = sorted(sharded.glob("*.safetensors"))[0] if name == "shard" else folder / name
+    (folder / WHOLE).unlink()
+    shutil.copy(planted, target)
+    message = refusal(place)
+    assert ("never opened" if target.suffix == ".safetensors" else "is never done") in message
+    assert target.name in message
+    assert not sprung.exists()
+    pickle.loads(pickle.dumps(Trap(sprung)))
+    assert sprung.exists(), "the trap works where it is opened"
+
+
+# ------------------------------------------------------------------------------------------------ whole or not at all
+
+
+def test_a_save_that_fails_leaves_nothing(model, tmp_path):
+    def fail(folder: Path) -> None:
+        assert (folder / WHOLE).is_file()
+        raise RuntimeError("companion")
+
+    with pytest.raises(RuntimeError, match="companion"):
+        save(model, tmp_path / "c", config=SMALLEST, write_companions=fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replacement_that_fails_leaves_what_was_there(model, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(unnamed: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        save(fresh(SMALLEST, seed=2), folder, config=SMALLEST, write_companions=fail, replace=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_companions_are_there_when_the_folder_is(model, tmp_path):
+    def write(folder: Path) -> None:
+        (folder / "tokenizer.json").write_text("{}")
+        assert not (tmp_path / "c").exists()
+
+    save(model, tmp_path / "c", config=SMALLEST, write_companions=write)
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["config.json", WHOLE, "tokenizer.json"]
+
+
+def test_what_holds_something_is_replaced_only_when_told_and_only_if_it_is_a_checkpoint(model, folder, tmp_path):
+    other = fresh(SMALLEST, seed=2)
+    with pytest.raises(CheckpointError, match="already holds something"):
+        save(other, folder, config=SMALLEST)
+    assert same(load(folder), model)
+    save(other, folder, config=SMALLEST, replace=True, shard_bytes=200_000)
+    assert same(load(folder), other)
+    assert not (folder / WHOLE).exists(), "nothing of the former checkpoint is left"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(CheckpointError, match=r"no config\.json, so it is not replaced"):
+        save(other, tmp_path / "mine", config=SMALLEST, replace=True)
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+    (tmp_path / "empty").mkdir()
+    save(other, tmp_path / "empty", config=SMALLEST)
+    assert same(load(tmp_path / "empty"), other)
+
+
+def test_a_model_that_is_not_its_config_is_not_written(model, tmp_path):
+    with pytest.raises(CheckpointError, match="not what its config describes"):
+        save(model, tmp_path / "c", config=TINY)
+    assert not (tmp_path / "c").exists()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from model.checkpoint import save
+from model.initialise import fresh
+from tests.test_model_checkpoint import SMALLEST
+save(fresh(SMALLEST), Path(sys.argv[1]), config=SMALLEST, write_companions=lambda folder: os._exit(9))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_save_has_no_name_and_the_next_one_clears_it_away(model, tmp_path):
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path / "c"], cwd=ROOT, check=False).returncode == 9
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".c-")
+    save(model, tmp_path / "c", config=SMALLEST)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+MEASURED = """
+import dataclasses, resource, sys
+from pathlib import Path
+import torch
+from model.checkpoint import load, save
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+torch.set_num_threads(1)
+before = peak()
+model = load(Path(sys.argv[1]))
+loaded = peak()
+save(model, Path(sys.argv[2]), config=model.config, dtype=torch.float16, shard_bytes=20_000_000)
+print(sum(4 * p.numel() for p in model.parameters()), loaded - before, peak() - loaded)
+"""
+
+
+@pytest.mark.slow
+def test_a_model_is_in_memory_once_when_loaded_and_saved(tmp_path):
+    language = dataclasses.replace(
+        TINY.language_config, vocab_size=8192, hidden_size=1024, intermediate_size=3072, num_hidden_layers=4
+    )
+    config = dataclasses.replace(TINY, language_config=language)
+    zeros = {name: torch.ones(shape) for name, shape in expected_shapes(config).items()}
+    save(zeros, tmp_path / "c", config=config, shard_bytes=100_000_000)
+    command = [sys.executable, "-c", MEASURED, tmp_path / "c", tmp_path / "again"]
+    ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    weights_bytes, loading_bytes, saving_bytes = map(int, ran.stdout.split())
+    assert weights_bytes > 200_000_000
+    assert loading_bytes < 1.2 * weights_bytes
+    assert saving_bytes < 0.3 * weights_bytes, "a shard at a time"
+
+
+# --------------------------------------------------------------------------------------------------- to begin with
+
+
+def test_fresh_weights_depend_on_the_seed_and_the_name_alone(model):
+    assert same(fresh(SMALLEST, seed=1), model)
+    assert not same(fresh(SMALLEST, seed=2), model)
+    larger = fresh(TINY, seed=1).state_dict()
+    for name in ("lm_head.weight", "audio_encoder.stem_proj.bias", "language_model.layers.0.self_attn.q_proj.weight"):
+        assert bits(larger[name]) == bits(model.state_dict()[name])
+
+
+def test_fresh_weights_fill_a_model_of_any_precision():
+    made = AudioLM(SMALLEST).to(torch.bfloat16)
+    for parameter in made.parameters():
+        torch.nn.init.constant_(parameter, 7.0)
+    initialise(made, seed=1)
+    assert same(made, fresh(SMALLEST, seed=1, dtype=torch.bfloat16))
+    exact = fresh(SMALLEST, seed=1)
+    assert all(torch.equal(p, exact.get_parameter(name).bfloat16()) for name, p in made.named_parameters())
+
+
+def test_fresh_weights_are_spread_as_said():
+    spread = {name: (p.mean().item(), p.std().item()) for name, p in fresh(SIZES["tiny"]).named_parameters()}
+    for name, (mean, std) in spread.items():
+        if "norm" in name and name.endswith("weight"):
+            wanted = (1.0, 0.0)
+        elif name.endswith("bias"):
+            wanted = (0.0, 0.0)
+        elif name.startswith("language_model.layers") and name.endswith((".o_proj.weight", "down_proj.weight")):
+            wanted = (0.0, 0.02 / 10**0.5)
+        elif name.startswith("audio_encoder.layers") and name.endswith(("out_proj.weight", "fc2.weight")):
+            wanted = (0.0, 0.02 / 12**0.5)
+        else:
+            wanted = (0.0, 0.02)
+        assert mean == pytest.approx(wanted[0], abs=0.004), name
+        assert std == pytest.approx(wanted[1], rel=0.15), name
