@@ -53,18 +53,20 @@ def read_config(folder: Path) -> ModelConfig:
 def load(
     folder: Path,
     *,
+    config: ModelConfig | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> AudioLM:
     """The model a folder holds, with dropout off. `dtype` None keeps each tensor as it is stored.
 
-    `progress` hears how many of how many bytes are read. Raises what `read_config` does, and CheckpointError where
-    the weights cannot be read or are not those the config describes: it lists every difference.
+    `config` takes the place of the folder's own, to change what is no matter of weights: where the encoder's attention
+    reaches, or an id. `progress` hears how many of how many bytes are read. Raises what `read_config` does, and
+    CheckpointError where the weights cannot be read or are not those the config describes: it lists every difference.
     """
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype is {dtype}; weights are floating-point numbers")
-    config = read_config(folder)
+    config = config or read_config(folder)
     found = {name: stored for name, stored in weights.find(folder).items() if name.split(".")[-1] != IGNORED}
     _check_size(config, len(found), folder)
     model = _described(config)
@@ -149,7 +151,7 @@ def _check_same(
     if differences:
         lines = "".join(f"\n  {line}" for line in differences)
         raise CheckpointError(
-            f"{folder}: {len(differences):,} of its tensors are not those of its {CONFIG} ({_summary(config)}):{lines}"
+            f"{folder}: {len(differences):,} of its tensors are not those its {CONFIG} describes ({_summary(config)}):{lines}"
         )
 
 

@@ -15,6 +15,9 @@ from schemas.errors import ConfigError
 MODEL_TYPE = "moss_audio"
 ARCHITECTURE = "MossAudioModel"
 
+IGNORE = -100
+"""The target of a position whose prediction does not count."""
+
 
 class Scope(StrEnum):
     """How far the encoder's attention reaches.
@@ -96,7 +99,7 @@ class ModelConfig:
     language_config: LanguageConfig
     adapter_hidden_size: int = 8192
     deepstack_num_inject_layers: int = 3
-    ignore_index: int = -100
+    ignore_index: int = IGNORE
     encoder_attention: Scope = Scope.BLOCK_4S
     audio_token_id: int = 151_654
 

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-IGNORE = -100
-"""The target of a position whose prediction does not count."""
+from model.config import IGNORE
+
+LOSS_TOKENS = 2048
+"""Tokens whose logits are in memory at once."""
 
 
 class TokenLoss(NamedTuple):
@@ -31,7 +33,7 @@ class LanguageHead(nn.Linear):
     def __init__(self, width: int, vocabulary: int) -> None:
         super().__init__(width, vocabulary, bias=False)
 
-    def loss(self, x_BTE: Tensor, targets_BT: Tensor, at_once: int = 2048) -> TokenLoss:
+    def loss(self, x_BTE: Tensor, targets_BT: Tensor, at_once: int = LOSS_TOKENS) -> TokenLoss:
         """Cross entropy against `targets_BT`, already shifted: `targets_BT[b, t]` follows token t.
 
         Only positions that have a target are looked at, `at_once` of them at a time, and their logits are made again

@@ -43,16 +43,23 @@ def log_mel(samples: Floats) -> Floats:
         )
     if not np.isfinite(samples).all():
         raise InputError("the samples hold values that are not finite; is the recording damaged?")
-    padded = np.pad(samples, WINDOW_SAMPLES // 2, mode="reflect")
-    framed = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
     mel = np.empty((NUM_BANDS, frames), np.float32)
     for start in range(0, frames, FRAMES_AT_ONCE):
         stop = min(start + FRAMES_AT_ONCE, frames)
-        mel[:, start:stop] = np.log10(np.maximum(MEL_FLOOR, mel_filters() @ _power(framed[start:stop]).T))
+        mel[:, start:stop] = np.log10(np.maximum(MEL_FLOOR, mel_filters() @ _power(_framed(samples, start, stop)).T))
     np.maximum(mel, mel.max() - np.float32(RANGE_DECADES), out=mel)
     mel += np.float32(4.0)
     mel /= np.float32(4.0)
     return mel
+
+
+def _framed(samples: Floats, start: int, stop: int) -> Floats:
+    """The windows of the frames from `start` to `stop`, (frames, 400), each around its hop; the ends are mirrored."""
+    half = WINDOW_SAMPLES // 2
+    first, last = start * HOP_SAMPLES - half, (stop - 1) * HOP_SAMPLES + half
+    before, behind = max(0, -first), max(0, last - len(samples))
+    padded = np.pad(samples[max(0, first) : last], (before, behind), mode="reflect")
+    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
 
 
 def _power(framed: npt.NDArray[np.floating]) -> Doubles:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from model.config import ModelConfig, Scope
 from model.frames import FRAMES_PER_TOKEN, MAX_AUDIO_S, SAMPLE_RATE_HZ, num_audio_tokens, num_marker_digits
 from model.frames import num_mel_frames as num_frames_of
+from model.head import LOSS_TOKENS
 from model.model import STEM_FRAMES
 
 BFLOAT16_BYTES = 2
@@ -63,26 +64,26 @@ class InferenceMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingMemory:
-    """What each of `gpus` devices holds between steps, and for one pack of `pack_tokens` tokens.
+    """What each of `gpus` devices holds for one pack of `pack_tokens` tokens, with a model spread over all of them.
 
-    The weights, and gradients and AdamW's numbers for those that are trained, lie in shares of equal size on all.
+    Weights that are trained are float32, the optimizer's master weights, and computed with in bfloat16; their
+    gradients and AdamW's two moments are float32 too. Those that are not trained are bfloat16.
     """
 
     gpus: int
     trained_parameters: int
     pack_tokens: int
-    weights_bytes: int  # bfloat16
-    gradients_bytes: int  # bfloat16
-    master_bytes: int  # float32 copy of the weights the optimizer steps on
-    moments_bytes: int  # two of float32
-    gathered_bytes: int  # the largest part that is put together from its shares to be computed with
+    weights_bytes: int
+    gradients_bytes: int
+    moments_bytes: int
+    gathered_bytes: int  # bfloat16 weights put together from their shares, the most at once
     activations_bytes: int  # kept for the backward pass
     activations_checkpointed_bytes: int  # where each layer is computed again in the backward pass
     logits_bytes: int
 
     @property
     def state_bytes(self) -> int:
-        return self.weights_bytes + self.gradients_bytes + self.master_bytes + self.moments_bytes
+        return self.weights_bytes + self.gradients_bytes + self.moments_bytes
 
     @property
     def total_bytes(self) -> int:
@@ -90,7 +91,7 @@ class TrainingMemory:
 
     @property
     def total_checkpointed_bytes(self) -> int:
-        return self.state_bytes + self.gathered_bytes + self.activations_checkpointed_bytes + self.logits_bytes
+        return self.total_bytes - self.activations_bytes + self.activations_checkpointed_bytes
 
 
 def parameters(config: ModelConfig) -> Parameters:
@@ -168,25 +169,28 @@ def inference(config: ModelConfig) -> InferenceMemory:
 def training(
     config: ModelConfig, *, gpus: int = 1, adapters_only: bool = False, pack_tokens: int = PACK_TOKENS
 ) -> TrainingMemory:
-    """Training in bfloat16 with AdamW, 2 bytes a parameter and for each trained one 2 + 4 + 8 more, over `gpus`.
+    """Bytes a parameter: 4 + 4 + 8 trained, 2 not, over `gpus`; and what `model.parallel.shard` gathers.
+
+    Gathered are, in bfloat16, the parts that are spread as one and stay together (the embedding, the adapters and the
+    last norm) and the largest of the others: the encoder, one language layer, the head.
 
     `adapters_only`: the adapter and the mergers learn, the rest is as it was.
     """
     counts = parameters(config)
     trained = counts.adapter + counts.mergers if adapters_only else counts.total
-    unit = max(counts.embedding, _language_layer(config)) if gpus > 1 else 0
+    layer = _language_layer(config)
+    stays = counts.embedding + counts.adapter + counts.mergers + config.language_config.hidden_size
     return TrainingMemory(
         gpus=gpus,
         trained_parameters=trained,
         pack_tokens=pack_tokens,
-        weights_bytes=_share(counts.total, gpus) * BFLOAT16_BYTES,
-        gradients_bytes=_share(trained, gpus) * BFLOAT16_BYTES,
-        master_bytes=_share(trained, gpus) * FLOAT32_BYTES,
+        weights_bytes=_share(trained, gpus) * FLOAT32_BYTES + _share(counts.total - trained, gpus) * BFLOAT16_BYTES,
+        gradients_bytes=_share(trained, gpus) * FLOAT32_BYTES,
         moments_bytes=_share(trained, gpus) * 2 * FLOAT32_BYTES,
-        gathered_bytes=unit * BFLOAT16_BYTES,
+        gathered_bytes=(stays + max(counts.encoder, layer, counts.lm_head)) * BFLOAT16_BYTES,
         activations_bytes=activation_bytes(config, pack_tokens),
         activations_checkpointed_bytes=activation_bytes(config, pack_tokens, checkpointed=True),
-        logits_bytes=logits_bytes(config, pack_tokens),
+        logits_bytes=logits_bytes(config, min(pack_tokens, LOSS_TOKENS)),
     )
 
 
@@ -214,8 +218,10 @@ def activation_bytes(config: ModelConfig, pack_tokens: int, *, checkpointed: boo
 
 
 def logits_bytes(config: ModelConfig, num_tokens: int) -> int:
-    """Logits of all tokens at once: 2V in bfloat16, 4V in float32, and 4V of log-probabilities for the gradient."""
-    return num_tokens * config.language_config.vocab_size * (BFLOAT16_BYTES + 2 * FLOAT32_BYTES)
+    """What the loss of `num_tokens` tokens takes while it is computed: their log-probabilities in float32, and as much
+    again for the logits or their gradient, 8V. The head does so many tokens at once and keeps nothing of them.
+    """
+    return num_tokens * config.language_config.vocab_size * 2 * FLOAT32_BYTES
 
 
 def _heads(config: ModelConfig) -> tuple[int, int]:

@@ -12,14 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from model.config import IGNORE
 from model.frames import FRAME_MS, MAX_AUDIO_S, TOKEN_MS, markers, num_audio_tokens, token_start_ms
 from model.tokens import Tokenizer
 from schemas.errors import ConfigError, InputError, SchemaError
 
 Role = Literal["system", "user", "assistant"]
-
-IGNORE = -100
-"""The target where nothing is to be predicted."""
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
 

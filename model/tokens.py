@@ -7,6 +7,8 @@ close a thought. Control tokens are put between pieces of text by `model.prompt`
 import codecs
 import dataclasses
 import json
+import operator
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import tokenizers
 
 from model.config import ModelConfig
 from model.frames import HOP_SAMPLES, MARKER_EVERY_S, MAX_AUDIO_S, SAMPLE_RATE_HZ
+from model.mel import NUM_BANDS, WINDOW_SAMPLES
 from schemas.errors import ConfigError, InputError
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -27,7 +30,12 @@ MAX_PROCESSOR_BYTES = 1 << 20
 MAX_TEXT_CHARS = 1 << 22
 """What `encode` takes at once. 45 minutes of speech are some 50,000 characters."""
 
-MEL_CONFIG = {"mel_dim": 128, "mel_sr": SAMPLE_RATE_HZ, "mel_hop_length": HOP_SAMPLES, "mel_n_fft": 400}
+MEL_CONFIG = {
+    "mel_dim": NUM_BANDS,
+    "mel_sr": SAMPLE_RATE_HZ,
+    "mel_hop_length": HOP_SAMPLES,
+    "mel_n_fft": WINDOW_SAMPLES,
+}
 """The mel spectrogram there is, under the names of `processor_config.json`."""
 
 STRINGS = {
@@ -94,13 +102,13 @@ class Tokenizer:
     def open(cls, folder: Path) -> Self:
         """The tokenizer of a checkpoint folder. Raises InputError where its files cannot be read."""
         path = folder / TOKENIZER_FILE
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise InputError(f"{folder} has no {TOKENIZER_FILE}; {_listing(folder)}. Copy it there from the checkpoint")
         text = _read(path, MAX_TOKENIZER_BYTES)
         with _complaints(f"{path} is no tokenizer that can be read"):
             raw = tokenizers.Tokenizer.from_str(text)
         processor: Any = {}
-        if (beside := folder / PROCESSOR_FILE).exists():
+        if os.path.lexists(beside := folder / PROCESSOR_FILE):
             try:
                 processor = json.loads(_read(beside, MAX_PROCESSOR_BYTES))
             except (ValueError, RecursionError) as error:
@@ -150,7 +158,8 @@ class Tokenizer:
             )
 
     def _bytes(self, number: int, keep_control: bool) -> bytes:
-        if number in self.control and not keep_control:
+        number = operator.index(number)  # a tensor of one would be in no set
+        if (number in self.control and not keep_control) or not 0 <= number < self.vocab_size:
             return b""
         if number in self._written:
             return self._written[number]
@@ -275,9 +284,10 @@ def _read(path: Path, max_bytes: int) -> str:
 
 
 def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        return "it is no folder"
-    names = sorted(entry.name for entry in folder.iterdir())
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        return f"it cannot be listed ({error.strerror})"
     return f"it holds {', '.join(names[:8])}{' and more' if len(names) > 8 else ''}" if names else "it is empty"
 
 

@@ -62,3 +62,15 @@ def test_packed_documents_see_themselves_and_the_past_only():
         [0, 0, 1, 1, 0],
         [0, 0, 1, 1, 1],
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_masks_of_blocks_are_plain_masks():
+    documents = torch.tensor([[0] * 100 + [1] * 60 + [2] * 96, [0] * 200 + [1] * 56])
+    q, k, v = normal(2, 6, 256, 16), normal(2, 2, 256, 16, seed=1), normal(2, 2, 256, 16, seed=2)
+    in_blocks, plain = (packed_sight(documents, in_blocks=blocks) for blocks in (True, False))
+    assert type(in_blocks) is not type(plain)
+    with torch.no_grad():
+        found, slow = causal_attention(q, k, v, in_blocks), causal_attention(q, k, v, plain)
+    torch.testing.assert_close(found, slow, atol=1e-5, rtol=0)

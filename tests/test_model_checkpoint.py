@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint import expected_shapes, load, read_config, save
+from model.config import Scope
 from model.initialise import fresh, initialise
 from model.model import AudioLM
 from model.sizes import MOSS_4B, MOSS_8B, SIZES, TINY
@@ -157,6 +158,15 @@ def test_a_loaded_model_has_no_dropout_and_its_weights_can_learn(folder):
     loaded = load(folder)
     assert not any(module.training for module in loaded.modules())
     assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_a_config_beside_the_folders_own_changes_what_is_no_matter_of_weights(model, folder):
+    full = dataclasses.replace(SMALLEST, encoder_attention=Scope.FULL, audio_token_id=9)
+    loaded = load(folder, config=full)
+    assert loaded.config == full
+    assert same(loaded, model)
+    with pytest.raises(CheckpointError, match="of its tensors are not those"):
+        load(folder, config=TINY)
 
 
 def test_a_loaded_model_stays_as_it_is_when_its_file_changes(model, folder):
@@ -449,6 +459,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from model.checkpoint import save
+from model.config import Scope
 from model.initialise import fresh
 from tests.test_model_checkpoint import SMALLEST
 save(fresh(SMALLEST), Path(sys.argv[1]), config=SMALLEST, write_companions=lambda folder: os._exit(9))

@@ -23,8 +23,10 @@ def test_equal_to_whispers_extractor_bit_for_bit(num_samples):
     np.testing.assert_array_equal(log_mel(samples), theirs)
 
 
-def test_pieces_of_the_transform_leave_no_seam():
-    samples = sound((2 * FRAMES_AT_ONCE + 100) * 160)
+@pytest.mark.parametrize("frames", [FRAMES_AT_ONCE, FRAMES_AT_ONCE + 1, FRAMES_AT_ONCE + 2, 2 * FRAMES_AT_ONCE + 100])
+@pytest.mark.parametrize("rest", [0, 159])
+def test_pieces_of_the_transform_leave_no_seam(frames, rest):
+    samples = sound(frames * 160 + rest)
     theirs = WhisperFeatureExtractor(feature_size=128)._np_extract_fbank_features(samples[None], "cpu")[0]
     np.testing.assert_array_equal(log_mel(samples), theirs)
 

@@ -13,9 +13,8 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer
 
 import model.model as module
 from model.attention import KVCache, packed_sight, positions_in
-from model.config import Scope
+from model.config import IGNORE, Scope
 from model.frames import num_audio_tokens
-from model.head import IGNORE
 from model.layers import rotation
 from model.model import sinusoids
 from model.sizes import TINY

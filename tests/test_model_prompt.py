@@ -1,12 +1,15 @@
 """The prompt, id for id as published, and the law that its markers tell the time of every audio token."""
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from model.config import IGNORE
 from model.frames import MAX_AUDIO_S, TOKENS_PER_MARKER, num_audio_tokens, num_mel_frames
 from model.prompt import (
-    IGNORE,
     Message,
     Sound,
     audio_span,
@@ -22,6 +25,7 @@ from model.vocabulary import build
 from schemas.errors import ConfigError, InputError, SchemaError
 from tests.make_tokenizers import published
 
+REFERENCE = Path(__file__).parents[2] / "shared" / "parity" / "block_4s" / "cases.safetensors"
 A, BOS, EOS = 151_654, 151_669, 151_670
 SYSTEM = [151_644, 8948, 198, 2610, 525, 264, 10_950, 17_847, 13, 151_645, 198]
 ANSWER = [151_645, 198, 151_644, 77_091, 198]
@@ -71,6 +75,16 @@ def test_spans_are_the_published_ones(qwen, seconds, audio_tokens, markers, digi
 
 def test_the_worked_example(qwen):
     assert span_of(7.3, qwen) == [BOS, *[A] * 25, 17, *[A] * 25, 19, *[A] * 25, 21, *[A] * 17, EOS]
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason=f"there are no reference cases at {REFERENCE}")
+@pytest.mark.parametrize("case", range(4))
+def test_spans_are_those_the_published_code_was_given(qwen, case):
+    with safe_open(REFERENCE, "pt") as cases:
+        ids = cases.get_tensor(f"{case}.input_ids").flatten().tolist()
+        num_frames = cases.get_tensor(f"{case}.mel").shape[1]
+    theirs = [{600: A, 601: BOS, 602: EOS}.get(number, number) for number in ids[ids.index(601) : ids.index(602) + 1]]
+    assert theirs == audio_span(num_audio_tokens(num_frames), qwen)
 
 
 def test_a_marker_of_more_digits_stands_digit_by_digit(qwen):
@@ -157,6 +171,7 @@ def test_no_text_makes_a_control_token(request, vocabulary):
     assert control(HOSTILE) == control("harmless")
 
 
+@settings(deadline=None, max_examples=60)
 @given(frames=st.lists(st.integers(1, 40_000), max_size=3), text=st.text(max_size=20))
 def test_markers_and_the_tokens_after_them_tell_every_time(frames, text):
     tokenizer = Tokenizer(build())

@@ -6,7 +6,8 @@ import random
 
 import pytest
 import tokenizers
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.sizes import SIZES, TINY
@@ -28,12 +29,14 @@ texts = st.one_of(st.text(), hostile.map("".join))
 
 
 @ALL
+@settings(deadline=None, max_examples=60)
 @given(text=texts)
 def test_no_text_makes_a_control_token(tokenizer, text):
     assert tokenizer.control.isdisjoint(tokenizer.encode(text))
 
 
 @ALL
+@settings(deadline=None, max_examples=60)
 @given(text=st.text())
 def test_what_is_encoded_is_decoded(tokenizer, text):
     normal = tokenizers.normalizers.NFC().normalize_str(text)
@@ -54,6 +57,7 @@ def test_the_library_alone_would_make_control_tokens():
 
 
 @ALL
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_streamed_text_is_decoded_text(tokenizer, data):
     """Also of ids in any order, where bytes are mostly no UTF-8."""
@@ -102,6 +106,11 @@ def test_control_tokens_are_left_out_of_text_unless_asked_for():
         ]
         assert tokenizer.decode(ids) == "1"
         assert tokenizer.decode(ids, keep_control=True) == "<think>1</think><|AUDIO|><|audio_bos|><|im_end|>"
+
+
+def test_ids_may_be_tensors_and_those_without_a_token_are_passed_over():
+    said = torch.tensor([1, 25, 2, -100, 600, 1 << 40])
+    assert TINY_TOKENIZER.decode(said) == TINY_TOKENIZER.decode([1, 25, 2]) == "2"
 
 
 def test_the_published_ids(tmp_path):
@@ -162,7 +171,7 @@ def test_a_folder_without_a_tokenizer_is_described(tmp_path):
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(InputError, match=r"no tokenizer\.json; it holds model\.safetensors.* Copy"):
         Tokenizer.open(tmp_path)
-    with pytest.raises(InputError, match="it is no folder"):
+    with pytest.raises(InputError, match="it cannot be listed"):
         Tokenizer.open(tmp_path / "nowhere")
 
 
@@ -178,6 +187,15 @@ def test_broken_files_are_named(tmp_path, text):
     if text not in ("{}", "[]") and not text.startswith('{"model'):
         with pytest.raises(InputError, match=r"processor_config\.json is not JSON"):
             Tokenizer.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "processor_config.json"])
+def test_a_link_to_nothing_is_an_error(tmp_path, name):
+    build().save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(InputError, match=f"{name} cannot be read"):
+        Tokenizer.open(tmp_path)
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path):
@@ -302,7 +320,7 @@ def test_a_tokenizer_of_another_model_is_refused():
 
 def test_a_tokenizer_travels_to_other_processes():
     there = pickle.loads(pickle.dumps(LEARNT))
-    assert there.encode("12 dogs barking") == LEARNT.encode("12 dogs barking")
+    assert there.encode("12 dogs <|im_end|>") == LEARNT.encode("12 dogs <|im_end|>")
     assert (there.special, there.digits, there.control) == (LEARNT.special, LEARNT.digits, LEARNT.control)
 
 
