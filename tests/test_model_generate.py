@@ -3,6 +3,7 @@
 In float32 on the CPU logits differ by rounding alone, less than 1e-5; ids are the same.
 """
 
+import gc
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer as RawTokenizer
 
+from model import decoding
 from model.attention import KVCache
 from model.decoding import empty_cache, prefill
 from model.generate import Finish, Generator, Request
@@ -128,6 +130,13 @@ def test_a_budget_bounds_the_caches(model, monkeypatch):
     assert len(rooms) > 1
     assert all(rows * room <= 1_100 for rows, room in rooms)
     assert all(room % 256 == 0 for _, room in rooms)
+
+
+@pytest.mark.parametrize("prefill_tokens", [1, 300, 1_000])
+def test_how_prompts_are_read_together_changes_nothing(generator, monkeypatch, prefill_tokens):
+    wanted = [answer.ids for answer in generator.generate(REQUESTS, GREEDY)]
+    monkeypatch.setattr(decoding, "PREFILL_TOKENS", prefill_tokens)
+    assert [answer.ids for answer in generator.generate(REQUESTS, GREEDY)] == wanted
 
 
 def test_the_same_question_is_read_once_and_answered_differently(model, generator, monkeypatch):
@@ -275,12 +284,14 @@ def test_a_stream_given_up_leaves_nothing_behind():
     generator = Generator(model, TOKENIZER)
     stream = generator.stream(REQUESTS, SAMPLED)
     next(stream), next(stream)
+    assert [held for held in gc.get_objects() if isinstance(held, torch.Tensor) and held.ndim == 5]
     assert not model.training
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
     stream.close()
     assert {name: module.training for name, module in model.named_modules()} == before
     assert all(parameter.grad is None for parameter in model.parameters())
+    assert not [held for held in gc.get_objects() if isinstance(held, torch.Tensor) and held.ndim == 5]  # no cache
     loss = model(torch.tensor([[70, 71, 72]])).sum()
     loss.backward()  # the weights are as trainable as before
     assert [a.ids for a in generator.generate(REQUESTS, SAMPLED)] == [
