@@ -127,7 +127,6 @@ def filtered(logits_BV: Tensor, sampling: Sampling) -> Tensor:
         likely_BV = sorted_BV.softmax(dim=1)
         before_BV = likely_BV.cumsum(dim=1) - likely_BV
         out_BV = before_BV >= sampling.top_p
-        out_BV[:, 0] = False
         x_BV = x_BV.masked_fill(torch.zeros_like(out_BV).scatter(1, order_BV, out_BV), -torch.inf)
     return x_BV
 

@@ -14,10 +14,10 @@ from tokenizers import Tokenizer as RawTokenizer
 
 from model import decoding
 from model.attention import KVCache
-from model.decoding import empty_cache, prefill
+from model.decoding import decode_step, empty_cache, prefill
 from model.generate import Finish, Generator, Request
 from model.prompt import Prompt, question, render
-from model.sampling import Sampling, choose, row_seed, uniforms
+from model.sampling import FREE, Sampling, choose, row_seed, uniforms
 from model.sizes import TINY
 from model.tokens import Tokenizer
 from model.vocabulary import build
@@ -155,6 +155,27 @@ def test_the_same_question_is_read_once_and_answered_differently(model, generato
         assert generator.generate([request], SAMPLED, seeds=[seed])[0].ids == answer.ids
 
 
+def test_the_same_question_about_another_audio_is_another(model, generator):
+    first = asked("What is heard?", 199)
+    second = Request(prompt=first.prompt, mels=(noise_mel(199, seed=77).numpy(),))
+    together = generator.generate([first, second], GREEDY)
+    assert together[0].logprobs != pytest.approx(together[1].logprobs, abs=1e-3)
+    for request, answer in zip([first, second], together, strict=True):
+        assert list(answer.ids) == uncached(model, request, GREEDY, 0)
+
+
+@torch.no_grad()
+def test_a_step_moves_only_the_rows_that_speak(model):
+    cache = empty_cache(model, 2, 256)
+    prefill(model, [(REQUESTS[1].prompt, ()), (REQUESTS[4].prompt, ())], cache, padding=0)
+    before, kept = cache.lengths_B.tolist(), cache.keys_LBGSK.clone()
+    tokens_B, free_B = torch.tensor([70, 71]), torch.tensor([FREE, FREE])
+    decode_step(model, tokens_B, cache, torch.tensor([True, False]), torch.zeros(2), free_B, GREEDY, SPECIAL.audio)
+    assert cache.lengths_B.tolist() == [before[0] + 1, before[1]]
+    for row, length in enumerate(before):  # what was held stays
+        assert torch.equal(cache.keys_LBGSK[:, row, :, :length], kept[:, row, :, :length])
+
+
 @pytest.mark.parametrize("sampling", MODES)
 def test_a_stream_is_the_answer(generator, sampling):
     tokens = [[] for _ in REQUESTS]
@@ -277,21 +298,26 @@ def test_a_prompt_of_one_token(model, generator):
     assert generator.generate([], GREEDY) == []
 
 
+def num_caches() -> int:
+    return sum(type(held) is torch.Tensor and held.ndim == 5 for held in gc.get_objects())
+
+
 def test_a_stream_given_up_leaves_nothing_behind():
     model = tiny().train()
     model.audio_encoder.eval()
     before = {name: module.training for name, module in model.named_modules()}
+    caches_before = num_caches()
     generator = Generator(model, TOKENIZER)
     stream = generator.stream(REQUESTS, SAMPLED)
     next(stream), next(stream)
-    assert [held for held in gc.get_objects() if isinstance(held, torch.Tensor) and held.ndim == 5]
+    assert num_caches() == caches_before + 2  # keys and values
     assert not model.training
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
     stream.close()
     assert {name: module.training for name, module in model.named_modules()} == before
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert not [held for held in gc.get_objects() if isinstance(held, torch.Tensor) and held.ndim == 5]  # no cache
+    assert num_caches() == caches_before
     loss = model(torch.tensor([[70, 71, 72]])).sum()
     loss.backward()  # the weights are as trainable as before
     assert [a.ids for a in generator.generate(REQUESTS, SAMPLED)] == [

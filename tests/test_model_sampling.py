@@ -115,6 +115,13 @@ def test_numbers_of_a_row_depend_on_its_seed_alone():
     assert len({row_seed(seed, index) for seed in range(30) for index in range(30)}) == 900
 
 
+def test_seeds_do_not_begin_within_each_others_numbers():
+    """Numbers counted from the seed itself would be those of another seed some steps on."""
+    apart = 2 * 0x9E3779B97F4A7C15 % (1 << 64)
+    here, there = uniforms([5, 5 + apart], 20)
+    assert not set(here.tolist()) & set(there.tolist())
+
+
 @pytest.mark.parametrize("sampling", SETTINGS)
 def test_a_row_does_not_see_its_batchmates(sampling):
     logits_BV, uniform_B = logits(5), uniforms(range(5), 1)[:, 0]
@@ -130,6 +137,12 @@ def test_equals_stay_and_the_lowest_id_is_the_greedy_one():
     left = filtered(row_BV, Sampling(top_k=3))
     assert left.isfinite().tolist() == [[False, True, True, True, True, True, False]]
     assert choose(row_BV, torch.zeros(1), Sampling(temperature=0.0)).ids_B.item() == 1
+
+
+@pytest.mark.parametrize(("top_p", "kept"), [(0.25, 1), (0.26, 2), (0.5, 2), (0.75, 3), (0.76, 4), (1.0, 4)])
+def test_top_p_keeps_the_smallest_set_that_reaches_it(top_p, kept):
+    left = filtered(torch.tensor([[-torch.inf, 0.0, 0.0, 0.0, 0.0]]), Sampling(top_k=0, top_p=top_p))
+    assert left.isfinite().tolist() == [[False, *[index < kept for index in range(4)]]]
 
 
 @pytest.mark.parametrize("sampling", SETTINGS)
