@@ -151,7 +151,8 @@ def _check_same(
     if differences:
         lines = "".join(f"\n  {line}" for line in differences)
         raise CheckpointError(
-            f"{folder}: {len(differences):,} of its tensors are not those its {CONFIG} describes ({_summary(config)}):{lines}"
+            f"{folder}: {len(differences):,} of its tensors are not those its {CONFIG} describes "
+            f"({_summary(config)}):{lines}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from model.config import ModelConfig
 from model.prompt import DEFAULT_SYSTEM
 from model.tokens import MAX_TOKENIZER_BYTES, MEL_CONFIG, PROCESSOR_FILE, STRINGS, TOKENIZER_FILE, Tokenizer
+from model.weights import inside
 from schemas.errors import InputError, StoreError
 
 CHAT_TEMPLATE = """\
@@ -95,8 +96,8 @@ def copy(source: Path, folder: Path) -> tuple[str, ...]:
     """Copies what stands beside the weights of `source`, byte for byte, and returns the names.
 
     Neither weights nor their index nor `config.json`; no folders, and nothing with a name other than letters, digits,
-    dots, dashes and underscores. Python files are carried, never run. Raises InputError, before anything is written,
-    for a file beyond `MAX_FILE_BYTES`, more files than `MAX_FILES`, and a link that leaves the folder.
+    dots, dashes and underscores. Python files are carried, never run. Before writing anything, raises InputError for
+    a file beyond `MAX_FILE_BYTES` or more files than `MAX_FILES`, CheckpointError for a link that leaves the folder.
     """
     try:
         names = sorted(entry.name for entry in source.iterdir() if _is_companion(entry))
@@ -116,11 +117,7 @@ def _is_companion(path: Path) -> bool:
 
 def _contents(path: Path) -> bytes:
     try:
-        target = path.resolve(strict=True)
-        if not target.is_relative_to(path.parent.resolve()):
-            raise InputError(
-                f"{path} is a link that leaves its folder, to {target}; copy the checkpoint with `cp -rL` first"
-            )
+        target = inside(path.parent, path.name).resolve(strict=True)
         if not target.is_file():
             raise InputError(f"{path} is no file")
         with target.open("rb") as file:

@@ -11,7 +11,7 @@ from model.prompt import Message, Sound, question, render
 from model.sizes import MOSS_4B, TINY
 from model.tokens import Tokenizer
 from model.vocabulary import build
-from schemas.errors import ConfigError, InputError, StoreError
+from schemas.errors import CheckpointError, ConfigError, InputError, StoreError
 from tests.make_tokenizers import published
 
 ONE_TOKEN = 8
@@ -176,7 +176,7 @@ def test_a_link_that_leaves_the_folder_is_refused_before_anything_is_written(sou
     (tmp_path / "secret").write_text("secret")
     (source / "a.json").write_text("{}")
     (source / "vocab.json").symlink_to("../secret")
-    with pytest.raises(InputError, match=r"vocab\.json is a link that leaves its folder"):
+    with pytest.raises(CheckpointError, match=r"vocab\.json is a link that leads out of the folder"):
         companions.copy(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -185,7 +185,7 @@ def test_a_link_that_leaves_the_folder_is_refused_before_anything_is_written(sou
 def test_a_link_that_leads_nowhere_is_refused(source, tmp_path, target):
     (source / "inner").mkdir()
     (source / "vocab.json").symlink_to(target)
-    with pytest.raises(InputError, match=r"vocab\.json"):
+    with pytest.raises((InputError, CheckpointError), match=r"vocab\.json"):
         companions.copy(source, tmp_path / "out")
 
 
@@ -195,6 +195,16 @@ def test_a_link_within_the_folder_is_copied_as_a_file(source, tmp_path):
     companions.copy(source, tmp_path / "out")
     assert (tmp_path / "out" / "same.txt").read_text() == "a b"
     assert not (tmp_path / "out" / "same.txt").is_symlink()
+
+
+def test_a_snapshot_of_a_hugging_face_cache_is_copied(tmp_path):
+    blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / "0123abc"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    (blobs / "f00d").write_text("{}")
+    (snapshot / "vocab.json").symlink_to("../../blobs/f00d")
+    assert companions.copy(snapshot, tmp_path / "out") == ("vocab.json",)
+    assert (tmp_path / "out" / "vocab.json").read_text() == "{}"
 
 
 def test_a_link_in_the_way_is_replaced_not_followed(source, tmp_path):
