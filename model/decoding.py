@@ -15,7 +15,7 @@ from model.frames import num_audio_tokens
 from model.mel import Floats
 from model.model import AudioLM, Heard
 from model.prompt import Prompt
-from model.sampling import Chosen, Sampling, choose
+from model.sampling import FREE, Chosen, Sampling, choose
 
 PREFILL_TOKENS = 16_384
 """Prompt tokens read at once, unless one prompt alone is longer: more would only take more memory."""
@@ -69,6 +69,23 @@ def decode_step(
     state_BTE = model.read(tokens_B[:, None], positions_BT=cache.lengths_B[:, None], sight=cache.sight(), cache=cache)
     cache.lengths_B.add_(active_B)
     return choose(model.lm_head(state_BTE[:, 0]), uniform_B, sampling, forced_B=forced_B, barred=barred)
+
+
+@torch.no_grad()
+def greedy_ids(model: AudioLM, asked: Sequence[Asked], num_tokens: int) -> Tensor:
+    """The likeliest `num_tokens` after each prompt, (B, num_tokens), whatever they are: for comparing models."""
+    greedy, placeholder = Sampling(temperature=0.0), model.config.audio_token_id
+    cache = empty_cache(model, len(asked), num_tokens + max(len(prompt.ids) for prompt, _ in asked))
+    logits_BV = prefill(model, asked, cache, padding=int(placeholder == 0))
+    free_B = torch.full_like(cache.lengths_B, FREE)
+    chosen = choose(logits_BV, logits_BV[:, 0], greedy, barred=placeholder)
+    said = [chosen.ids_B]
+    for _ in range(num_tokens - 1):
+        chosen = decode_step(
+            model, said[-1], cache, torch.ones_like(free_B), logits_BV[:, 0], free_B, greedy, placeholder
+        )
+        said.append(chosen.ids_B)
+    return torch.stack(said, dim=1)
 
 
 def _key(prompt: Prompt, mels: Sequence[Floats]) -> tuple[object, ...]:

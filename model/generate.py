@@ -37,7 +37,7 @@ class Finish(StrEnum):
     LENGTH = "length"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
     """A prompt and the log-mel of each of its audios, float32 of shape (128, frames).
 

@@ -176,6 +176,12 @@ def test_a_step_moves_only_the_rows_that_speak(model):
         assert torch.equal(cache.keys_LBGSK[:, row, :, :length], kept[:, row, :, :length])
 
 
+def test_the_likeliest_ids_are_the_greedy_answer(model, generator):
+    answers = generator.generate(REQUESTS, replace(GREEDY, stop_ids=()))
+    ids_BN = decoding.greedy_ids(model, [(request.prompt, request.mels) for request in REQUESTS], 12)
+    assert ids_BN.tolist() == [list(answer.ids) for answer in answers]
+
+
 @pytest.mark.parametrize("sampling", MODES)
 def test_a_stream_is_the_answer(generator, sampling):
     tokens = [[] for _ in REQUESTS]
@@ -405,4 +411,6 @@ def test_says_what_the_published_code_says(scope):
         wanted.append(tuple(cases[f"{name}.greedy_ids"][0].tolist()))
     sampling = Sampling(temperature=0.0, max_new_tokens=len(wanted[0]), stop_ids=())
     answers = Generator(model, parity_tokenizer()).generate(requests, sampling)
+    asked = [(request.prompt, request.mels) for request in requests]
+    assert decoding.greedy_ids(model, asked, len(wanted[0])).tolist() == list(map(list, wanted))
     assert [answer.ids for answer in answers] == wanted
