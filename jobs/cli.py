@@ -1,4 +1,4 @@
-"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, and `earmark model`."""
+"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, and the `model` ones."""
 
 import os
 
@@ -25,7 +25,7 @@ from pipeline.lot import Lot, Piece
 from pipeline.plan import Plan
 from pipeline.report import dataset_card, step_reports, totals
 from pipeline.route import AnnotateConfig, route
-from schemas.errors import EarmarkError, InputError
+from schemas.errors import ConfigError, EarmarkError, InputError
 from schemas.rows import to_row
 from schemas.shard import IndexRow, Receipt, Status, read_index, read_record, shards_in
 from schemas.store import Store, store_at
@@ -165,6 +165,62 @@ def demo(folder: Annotated[Path, typer.Argument(help="Where to write the recordi
 
 
 @cli.command()
+def ask(
+    checkpoint: Annotated[Path, typer.Argument(help="The folder of a model.")],
+    words: Annotated[list[str], typer.Argument(metavar="AUDIO... QUESTION", help="Recordings, then the question.")],
+    start: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Hear each recording from here on.")] = 0.0,
+    end: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Hear it up to here.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Say at most so many tokens.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="How freely to choose; 0 is always the likeliest.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Choose among the K likeliest; 0 is all.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Choose among the likeliest that make up P.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed, another answer.")] = None,
+    thinking_budget: Annotated[int | None, typer.Option(help="Tokens to think for; 0 is no thinking.")] = None,
+    thinking: Annotated[bool, typer.Option(help="Show thoughts.")] = True,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU where there is one.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; as stored.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the model: slow to begin, then faster.")] = False,
+) -> None:
+    """Ask a model about recordings.
+
+    Choosing is as the model's generation_config.json has it, unless told otherwise here.
+
+    \b
+    earmark ask models/MOSS-Audio-4B-Instruct street.flac "What happens, and when?"
+    earmark ask models/tiny a.wav b.wav "Which is louder?" --end 30 --temperature 0
+    """
+    *audios, question = words
+    if not audios:
+        raise InputError(f"there is a recording or a question missing beside {show.safe(question)!r}; give both")
+    if os.path.isfile(question):  # Path.is_file raises for a long question
+        raise InputError(f"the question is missing: the last argument is the file {show.safe(question)}")
+    _check_model_extra()
+    from jobs.ask import Ask
+    from jobs.ask import ask as answer
+
+    overrides = {
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+        "thinking_budget": thinking_budget,
+    }
+    asked = Ask(
+        checkpoint=checkpoint,
+        audios=tuple(Path(audio) for audio in audios),
+        question=question,
+        start_s=start,
+        end_s=end,
+        shows_thoughts=thinking,
+        device=device,
+        dtype=dtype,
+        compiled=compiled,
+    )
+    answer(asked, overrides)
+
+
+@cli.command()
 def doctor(
     output: Annotated[str | None, typer.Argument(help="An output to try reading and writing.")] = None,
 ) -> None:
@@ -265,6 +321,17 @@ def _run(
     store.put("README.md", card.encode())
     _print_failures(now)
     _end(now)
+
+
+def _check_model_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("safetensors", "tokenizers") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; the model needs the extra "
+            "`model`: pip install -c constraints.txt -e '.[model]'"
+        )
 
 
 def _planned_ms(lot: Lot[Piece]) -> int:

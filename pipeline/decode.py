@@ -8,6 +8,7 @@ same bytes gives the same samples, which is what lets two workers agree on a sea
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -76,12 +77,8 @@ def decode(file: BinaryIO, rate_hz: int, start_ms: int = 0, end_ms: int | None =
     is known. Raises DecodeError where no sample of the stretch can be read.
     """
     shortfall = _wav_shortfall(file) if start_ms == 0 else None
-    with _opened(file) as container:
-        stream = _audio_stream(container)
-        reader = _Reader(container, stream, start_ms, end_ms)
-        source_hz = stream.codec_context.sample_rate
-        guessed = container.format.name in GUESSED_DURATIONS
-        resampler = soxr.ResampleStream(source_hz, rate_hz, 1, dtype="float32", quality="HQ")
+    with reading(file, start_ms, end_ms) as reader:
+        resampler = soxr.ResampleStream(reader.rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
         blocks = [_to_pcm(resampler.resample_chunk(block)) for block in reader.blocks()]
         blocks.append(_to_pcm(resampler.resample_chunk(np.zeros(0, np.float32), last=True)))
     pcm = np.concatenate(blocks)
@@ -89,27 +86,34 @@ def decode(file: BinaryIO, rate_hz: int, start_ms: int = 0, end_ms: int | None =
         pcm = pcm[: -(-(end_ms - start_ms) * rate_hz // 1000)]
     if not len(pcm):
         raise DecodeError(reader.trouble or f"it ends before {start_ms / 1000:.1f} s")
-    if reader.num_repaired > MAX_BAD_RATIO * reader.num_read:
-        raise DecodeError(f"{reader.num_repaired} of {reader.num_read} samples are not numbers (NaN or infinite)")
+    reader.check()
     waveform = Waveform(pcm=pcm, rate_hz=rate_hz, start_ms=start_ms)
     return Decoded(
         waveform=waveform,
         trouble=reader.trouble or shortfall,
         num_repaired=reader.num_repaired,
-        duration_is_guessed=guessed,
+        duration_is_guessed=reader.duration_is_guessed,
     )
 
 
-class _Reader:
+@contextmanager
+def reading(file: BinaryIO, start_ms: int = 0, end_ms: int | None = None) -> Iterator["Reader"]:
+    """The same stretch as it was recorded: at its own rate, not rounded. Raises DecodeError where there is no sound."""
+    with _opened(file) as container:
+        yield Reader(container, _audio_stream(container), start_ms, end_ms)
+
+
+class Reader:
     """Walks the frames of one stretch and lays them out on the time line."""
 
     def __init__(self, container: Any, stream: Any, start_ms: int, end_ms: int | None) -> None:
         self.trouble: str | None = None
         self.num_repaired = self.num_read = 0
+        self.duration_is_guessed = container.format.name in GUESSED_DURATIONS
+        self.rate_hz: int = stream.codec_context.sample_rate
         self._container, self._stream = container, stream
-        self._hz: int = stream.codec_context.sample_rate
-        self._start = start_ms * self._hz // 1000
-        self._end = None if end_ms is None else -(-end_ms * self._hz // 1000)
+        self._start = start_ms * self.rate_hz // 1000
+        self._end = None if end_ms is None else -(-end_ms * self.rate_hz // 1000)
         self._origin = stream.start_time or 0  # the time stamp of the first sample, in units of time_base
         if start_ms > PREROLL_MS:
             wanted_s = (start_ms - PREROLL_MS) / 1000
@@ -119,10 +123,12 @@ class _Reader:
         """Mono float32 blocks of shape (time,) that tile the stretch."""
         here: int | None = None  # position of the next sample on the time line
         for frame in self._frames():
-            stamp = None if frame.pts is None else round(float((frame.pts - self._origin) * frame.time_base) * self._hz)
+            stamp = (
+                None if frame.pts is None else round(float((frame.pts - self._origin) * frame.time_base) * self.rate_hz)
+            )
             if here is None or (here < self._start and stamp is not None):
                 here = stamp or 0  # before the stretch begins, stamps are believed: after a seek they settle
-            elif stamp is not None and stamp - here > GAP_MS * self._hz // 1000:
+            elif stamp is not None and stamp - here > GAP_MS * self.rate_hz // 1000:
                 yield from self._inside(np.zeros(self._bounded(stamp - here), np.float32), here)
                 here = stamp
             mono = self._mono(frame)
@@ -130,6 +136,11 @@ class _Reader:
             here += len(mono)
             if self._end is not None and here >= self._end:
                 return
+
+    def check(self) -> None:
+        """Raises DecodeError where too much of what was read are no numbers."""
+        if self.num_repaired > MAX_BAD_RATIO * self.num_read:
+            raise DecodeError(f"{self.num_repaired} of {self.num_read} samples are not numbers (NaN or infinite)")
 
     def _frames(self) -> Iterator[Any]:
         """Decodes packet by packet: one bad packet is passed over, a broken file ends the walk with a reason."""
@@ -156,7 +167,7 @@ class _Reader:
 
     def _bounded(self, num_samples: int) -> int:
         """A damaged time stamp must not ask for a year of silence."""
-        return min(num_samples, 3_600 * self._hz)
+        return min(num_samples, 3_600 * self.rate_hz)
 
     def _mono(self, frame: Any) -> np.ndarray:
         planes = frame.to_ndarray()

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import soxr
 
-from pipeline.decode import decode, probe
+from pipeline.decode import decode, probe, reading
 from schemas.errors import DecodeError
 from tests.make import RATE_HZ, beeps, quiet, tone, wav_bytes
 
@@ -192,3 +192,15 @@ def test_bytes_gone_bad_in_the_middle_cost_no_more_than_themselves():
     data[middle : middle + 200] = bytes(200)
     decoded = decode(io.BytesIO(bytes(data)), RATE_HZ)
     assert decoded.waveform.duration_ms > 20_000
+
+
+def test_what_is_read_is_not_rounded():
+    """A tone far below the last of sixteen bits, at a rate of its own, out of two channels and from 0.5 s on."""
+    faint = (1e-6 * np.sin(np.arange(44_100) / 7)).astype(np.float32)
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([faint, -3 * faint], axis=1), 44_100, format="WAV", subtype="FLOAT")
+    file.seek(0)
+    with reading(file, start_ms=500) as reader:
+        assert reader.rate_hz == 44_100
+        heard = np.concatenate(list(reader.blocks()))
+    np.testing.assert_allclose(heard, -faint[22_050:], atol=1e-12)
