@@ -14,10 +14,9 @@ from jobs.show import console, safe
 from schemas.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from model.parity import Comparison
-
     from model.config import ModelConfig
     from model.memory import TrainingMemory
+    from model.parity import Comparison
     from model.tokens import Tokenizer
 
 commands = typer.Typer(
