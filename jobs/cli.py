@@ -1,4 +1,4 @@
-"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`."""
+"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, and the `model` ones."""
 
 import os
 
@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs import show
+from jobs.model import commands as model_commands
 from jobs.recipes import load
 from pipeline.annotate import Standing, check_run, plan_new, plan_retry, read_run, standing, unfinished
 from pipeline.lot import Lot, Piece
@@ -38,6 +39,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Raw long audio in, event-preserving captioned WebDataset shards out.",
 )
+
+cli.add_typer(model_commands, name="model")
 
 Output = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that shards are written to.")]
 Recipe = Annotated[str, typer.Option(help="The name of a recipe, or file.py:function of your own.")]

@@ -3,30 +3,40 @@
 B batch   H heads   G key-value heads   T new tokens   S tokens looked at   K width of a head   W window   L layers
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import cache
+from typing import TYPE_CHECKING, Union, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-Sight = Tensor | BlockMask | None
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
+Sight = Union[Tensor, "BlockMask", None]
 """What a query may look at: a mask (true where it may, broadcast over (B, H, T, S)), a mask of blocks for
 FlexAttention, or None: every token itself and those before it."""
-
-_flex = torch.compile(flex_attention, dynamic=False)
 
 
 def causal_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Sight, dropout: float = 0.0) -> Tensor:
     """Grouped-query attention (arXiv:2305.13245): H / G neighbouring heads share keys and values; (B, H, T, K)."""
-    if isinstance(sight, BlockMask):
-        return cast(Tensor, _flex(q_BHTK, k_BGSK, v_BGSK, block_mask=sight, enable_gqa=True))
+    if sight is not None and not isinstance(sight, Tensor):
+        return _flex_attention()(q_BHTK, k_BGSK, v_BGSK, block_mask=sight, enable_gqa=True)
     if q_BHTK.shape[2] == 1 and sight is not None:
         return _one_token(q_BHTK, k_BGSK, v_BGSK, sight)
     return F.scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=sight, is_causal=sight is None, dropout_p=dropout, enable_gqa=True
     )
+
+
+@cache
+def _flex_attention() -> Callable[..., Tensor]:
+    """It only exists compiled; and what compiles takes seconds to import."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return cast(Callable[..., Tensor], torch.compile(flex_attention, dynamic=False))
 
 
 def _one_token(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Tensor) -> Tensor:
@@ -45,6 +55,7 @@ def packed_sight(documents_BT: Tensor, *, in_blocks: bool | None = None) -> Sigh
     """
     B, T = documents_BT.shape
     if documents_BT.is_cuda if in_blocks is None else in_blocks:
+        from torch.nn.attention.flex_attention import create_block_mask
 
         def visible(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
             return (query >= key) & (documents_BT[b, query] == documents_BT[b, key])
@@ -89,15 +100,39 @@ def window_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, window: int
 
 
 @dataclass(slots=True)
+class LayerCache:
+    """What one layer has seen: its part of a `KVCache`."""
+
+    keys_BGSK: Tensor
+    values_BGSK: Tensor
+    lengths_B: Tensor
+
+    def put(self, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Write T new tokens of every row behind what it holds; give back all there is, (B, G, S, K).
+
+        More than one new token at a time is only for an empty cache.
+        """
+        T = k_BGTK.shape[2]
+        if T > 1:
+            self.keys_BGSK[:, :, :T], self.values_BGSK[:, :, :T] = k_BGTK, v_BGTK
+            return k_BGTK, v_BGTK
+        row_B = torch.arange(len(self.lengths_B), device=self.lengths_B.device)
+        self.keys_BGSK[row_B, :, self.lengths_B] = k_BGTK[:, :, 0]
+        self.values_BGSK[row_B, :, self.lengths_B] = v_BGTK[:, :, 0]
+        return self.keys_BGSK, self.values_BGSK
+
+
+@dataclass(slots=True)
 class KVCache:
     """Keys and values of the tokens a batch of sequences has seen, in buffers whose size never changes.
 
-    Rows may be of different lengths: row b holds `lengths_B[b]` tokens, and what lies beyond is never looked at. So a
-    batch of prompts is padded on the right, and each row's next token overwrites its padding.
+    Each layer has buffers of its own: a compiled step writes into those in place, where it would copy one buffer of
+    all layers. Rows may be of different lengths: row b holds `lengths_B[b]` tokens, and what lies beyond is never
+    looked at. So a batch of prompts is padded on the right, and each row's next token overwrites its padding.
     """
 
-    keys_LBGSK: Tensor
-    values_LBGSK: Tensor
+    keys_BGSK: tuple[Tensor, ...]
+    values_BGSK: tuple[Tensor, ...]
     lengths_B: Tensor
 
     @classmethod
@@ -105,28 +140,30 @@ class KVCache:
         cls, layers: int, shape_BGSK: tuple[int, int, int, int], *, dtype: torch.dtype, device: torch.device | str
     ) -> "KVCache":
         """Room for S tokens in each of B rows."""
-        keys = torch.zeros(layers, *shape_BGSK, dtype=dtype, device=device)
-        lengths = torch.zeros(shape_BGSK[0], dtype=torch.int64, device=device)
-        return cls(keys, torch.zeros_like(keys), lengths)
+        keys, values = (
+            tuple(torch.zeros(shape_BGSK, dtype=dtype, device=device) for _ in range(layers)) for _ in range(2)
+        )
+        return cls(keys, values, torch.zeros(shape_BGSK[0], dtype=torch.int64, device=device))
+
+    def kept_in_place(self) -> "KVCache":
+        """The same, known to the compiler as buffers that stay: else a step is not replayed as a CUDA graph."""
+        from torch._dynamo import mark_static_address
+
+        for kept in (*self.keys_BGSK, *self.values_BGSK):
+            mark_static_address(kept)
+        return self
 
     @property
     def room_tokens(self) -> int:
-        return self.keys_LBGSK.shape[3]
+        return self.keys_BGSK[0].shape[2]
 
-    def put(self, layer: int, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Write T new tokens of every row behind what it holds; give back all there is, (B, G, S, K).
+    def layer(self, index: int) -> LayerCache:
+        return LayerCache(self.keys_BGSK[index], self.values_BGSK[index], self.lengths_B)
 
-        More than one new token at a time is only for an empty cache.
-        """
-        keys_BGSK, values_BGSK = self.keys_LBGSK[layer], self.values_LBGSK[layer]
-        T = k_BGTK.shape[2]
-        if T > 1:
-            keys_BGSK[:, :, :T], values_BGSK[:, :, :T] = k_BGTK, v_BGTK
-            return k_BGTK, v_BGTK
-        row_B = torch.arange(len(self.lengths_B), device=self.lengths_B.device)
-        keys_BGSK[row_B, :, self.lengths_B] = k_BGTK[:, :, 0]
-        values_BGSK[row_B, :, self.lengths_B] = v_BGTK[:, :, 0]
-        return keys_BGSK, values_BGSK
+    def rows(self, rows: slice) -> "KVCache":
+        """These rows alone; what is written into them is written here."""
+        keys, values = (tuple(kept[rows] for kept in layers) for layers in (self.keys_BGSK, self.values_BGSK))
+        return KVCache(keys, values, self.lengths_B[rows])
 
     def sight(self) -> Tensor:
         """What one new token of each row may look at: what the row holds, and itself. Shape (B, 1, 1, S)."""

@@ -66,11 +66,12 @@ def load(
     """
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype is {dtype}; weights are floating-point numbers")
+    whose = f"its {CONFIG} describes" if config is None else "of the config asked for"
     config = config or read_config(folder)
     found = {name: stored for name, stored in weights.find(folder).items() if name.split(".")[-1] != IGNORED}
     _check_size(config, len(found), folder)
     model = _described(config)
-    _check_same(found, _shapes(model), config, folder)
+    _check_same(found, _shapes(model), folder, f"{whose} ({_summary(config)})")
     model.load_state_dict(
         dict(weights.read(found, dtype=dtype, device=device, progress=progress)), strict=True, assign=True
     )
@@ -136,7 +137,7 @@ def _check_size(config: ModelConfig, num_tensors: int, folder: Path) -> None:
 
 
 def _check_same(
-    found: Mapping[str, StoredTensor], expected: Mapping[str, tuple[int, ...]], config: ModelConfig, folder: Path
+    found: Mapping[str, StoredTensor], expected: Mapping[str, tuple[int, ...]], folder: Path, wanted: str
 ) -> None:
     differences = []
     for name in sorted(found.keys() | expected.keys()):
@@ -150,10 +151,7 @@ def _check_same(
             differences.append(f"dtype: {name} is {found[name].kind}, expected one of {', '.join(weights.DTYPES)}")
     if differences:
         lines = "".join(f"\n  {line}" for line in differences)
-        raise CheckpointError(
-            f"{folder}: {len(differences):,} of its tensors are not those its {CONFIG} describes "
-            f"({_summary(config)}):{lines}"
-        )
+        raise CheckpointError(f"{folder}: {len(differences):,} of its tensors are not those {wanted}:{lines}")
 
 
 def _check_held(held: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], folder: Path) -> None:

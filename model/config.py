@@ -120,10 +120,13 @@ class ModelConfig:
         if found.get("model_type", MODEL_TYPE) != MODEL_TYPE:
             raise ConfigError(f"{where} is of model_type {found['model_type']!r}; this loads {MODEL_TYPE!r}")
         language = _section(found, "language_config", where)
-        if rope := language.get("rope_parameters"):  # as transformers 5 writes rope_theta
+        for name in ("rope_scaling", "rope_parameters"):  # transformers 5 writes rope_theta into the latter
+            rope = language.get(name) or {}
+            where_rope = f"{where}: language_config.{name}"
+            _refuse_unless(isinstance(rope, Mapping), f"{where_rope} is {rope!r}, which is no object")
+            kind = rope.get("rope_type", rope.get("type", "default"))
+            _refuse_unless(kind == "default", f"{where_rope} {kind!r} is not supported; only none")
             language = {**rope, **language}
-        kind = language.get("rope_type", (language.get("rope_scaling") or {}).get("rope_type", "default"))
-        _refuse_unless(kind == "default", f"{where}: language_config.rope_scaling {kind!r} is not supported; only none")
         for owner, section in (("", found), ("language_config.", language)):
             tied = section.get("tie_word_embeddings", False)
             _refuse_unless(

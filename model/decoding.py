@@ -45,7 +45,7 @@ def prefill(model: AudioLM, asked: Sequence[Asked], cache: KVCache, *, padding: 
     source_B = torch.tensor(source, device=device)
     if len(different) < len(asked):
         longest = max(len(prompt.ids) for prompt, _ in different)
-        for kept_BGSK in (*cache.keys_LBGSK, *cache.values_LBGSK):
+        for kept_BGSK in (*cache.keys_BGSK, *cache.values_BGSK):
             kept_BGSK[:, :, :longest] = kept_BGSK[source_B, :, :longest]
     cache.lengths_B.copy_(lengths_U[source_B])
     logits_UV: Tensor = model.lm_head(last_UE)
@@ -60,7 +60,7 @@ def decode_step(
     uniform_B: Tensor,
     forced_B: Tensor,
     sampling: Sampling,
-    barred: int,
+    barred: int | None,
 ) -> Chosen:
     """Reads the last token of each row and chooses the next. Rows not in `active_B` stay as long as they are.
 
@@ -74,17 +74,14 @@ def decode_step(
 @torch.no_grad()
 def greedy_ids(model: AudioLM, asked: Sequence[Asked], num_tokens: int) -> Tensor:
     """The likeliest `num_tokens` after each prompt, (B, num_tokens), whatever they are: for comparing models."""
-    greedy, placeholder = Sampling(temperature=0.0), model.config.audio_token_id
+    greedy = Sampling(temperature=0.0)
     cache = empty_cache(model, len(asked), num_tokens + max(len(prompt.ids) for prompt, _ in asked))
-    logits_BV = prefill(model, asked, cache, padding=int(placeholder == 0))
-    free_B = torch.full_like(cache.lengths_B, FREE)
-    chosen = choose(logits_BV, logits_BV[:, 0], greedy, barred=placeholder)
-    said = [chosen.ids_B]
+    logits_BV = prefill(model, asked, cache, padding=int(model.config.audio_token_id == 0))
+    active_B, free_B = torch.ones_like(cache.lengths_B), torch.full_like(cache.lengths_B, FREE)
+    unused_B = torch.zeros_like(logits_BV[:, 0])
+    said = [choose(logits_BV, unused_B, greedy).ids_B]
     for _ in range(num_tokens - 1):
-        chosen = decode_step(
-            model, said[-1], cache, torch.ones_like(free_B), logits_BV[:, 0], free_B, greedy, placeholder
-        )
-        said.append(chosen.ids_B)
+        said.append(decode_step(model, said[-1], cache, active_B, unused_B, free_B, greedy, None).ids_B)
     return torch.stack(said, dim=1)
 
 
@@ -111,7 +108,7 @@ def _read(
     longest = max(len(prompt.ids) for prompt, _ in here)
     padded = [[*prompt.ids, *[padding] * (longest - len(prompt.ids))] for prompt, _ in here]
     tokens_BT = torch.tensor(padded, device=lengths_U.device)
-    part = KVCache(cache.keys_LBGSK[:, rows], cache.values_LBGSK[:, rows], cache.lengths_B[rows])
+    part = cache.rows(rows)
     sight = part.sight() if longest == 1 else None
     state_BTE = model.read(tokens_BT, _heard(model, here), sight=sight, cache=part)
     return state_BTE[torch.arange(len(here), device=tokens_BT.device), lengths_U[rows] - 1]

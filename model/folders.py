@@ -19,8 +19,8 @@ def written_whole(folder: Path, *, replaces: str | None = None) -> Iterator[Path
     the new one takes its name, and it is removed. Raises CheckpointError where that cannot be done.
     """
     folder = Path(os.path.realpath(folder))
-    _check_place(folder, replaces)
     try:
+        _check_place(folder, replaces)
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         beside = _beside(folder)
@@ -64,8 +64,18 @@ def _sweep(folder: Path) -> None:
     for entry in os.scandir(folder.parent):
         if entry.name.startswith(_marker(folder)) and entry.name.endswith(".part"):
             pid = entry.name.removeprefix(_marker(folder)).split("-")[0]
-            if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and entry.is_dir(follow_symlinks=False):
+            if pid.isdecimal() and not _runs(int(pid)) and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _sync_all(folder: Path) -> None:

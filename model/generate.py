@@ -165,6 +165,8 @@ class Generator:
             rows = [*rows, *[idle] * ((1 << (len(rows) - 1).bit_length()) - len(rows))]
         with torch.no_grad():
             cache = empty_cache(self.model, len(rows), room_tokens)
+            if self._compiled:
+                cache.kept_in_place()
             device = cache.lengths_B.device
             uniform_NB = uniforms([row.seed for row in rows], num_steps).T.contiguous().to(device)
             asked = [(row.request.prompt, row.request.mels) for row in rows]

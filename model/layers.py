@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.attention import KVCache, Sight, causal_attention, window_attention
+from model.attention import LayerCache, Sight, causal_attention, window_attention
 from model.config import EncoderConfig, LanguageConfig, Scope
 
 
@@ -117,13 +117,11 @@ class LanguageAttention(nn.Module):
         self.k_norm = RMSNorm(K, config.rms_norm_eps)
         self.head_dim, self.dropout = K, config.attention_dropout
 
-    def forward(
-        self, x_BTE: Tensor, turn: tuple[Tensor, Tensor], sight: Sight, cache: KVCache | None, layer: int
-    ) -> Tensor:
+    def forward(self, x_BTE: Tensor, turn: tuple[Tensor, Tensor], sight: Sight, cache: LayerCache | None) -> Tensor:
         q, k, v = (split_heads(proj(x_BTE), self.head_dim) for proj in (self.q_proj, self.k_proj, self.v_proj))
         q, k = rotated(self.q_norm(q), turn), rotated(self.k_norm(k), turn)
         if cache is not None:
-            k, v = cache.put(layer, k, v)
+            k, v = cache.put(k, v)
         mixed = causal_attention(q, k, v, sight, self.dropout if self.training else 0.0)
         return self.o_proj(join_heads(mixed))
 
@@ -157,10 +155,9 @@ class LanguageLayer(nn.Module):
         x_BTE: Tensor,
         turn: tuple[Tensor, Tensor],
         sight: Sight = None,
-        cache: KVCache | None = None,
-        layer: int = 0,
+        cache: LayerCache | None = None,
     ) -> Tensor:
-        """`turn` rotates by position, `sight` says who may look at whom, `cache` is read and written as `layer`."""
-        x_BTE = x_BTE + self.self_attn(self.input_layernorm(x_BTE), turn, sight, cache, layer)
+        """`turn` rotates by position, `sight` says who may look at whom, `cache` is read and written."""
+        x_BTE = x_BTE + self.self_attn(self.input_layernorm(x_BTE), turn, sight, cache)
         x_BTE = x_BTE + self.mlp(self.post_attention_layernorm(x_BTE))
         return x_BTE

@@ -129,21 +129,31 @@ def cache_bytes_per_token(config: ModelConfig, number_bytes: int = BFLOAT16_BYTE
 
 
 def encoder_bytes(config: ModelConfig, audio_s: int, batch: int = 1, number_bytes: int = BFLOAT16_BYTES) -> int:
-    """The most alive at once in encoding `batch` audios of `audio_s`, without gradients.
+    """The most that is alive while `batch` audios of `audio_s` are heard, without gradients and beside their mel.
 
-    What is widest of the first convolution and its GELU, 2 CM/4 S for each frame the stem takes at once, and a layer's
-    feed-forward, (2D + 2G) S for each token encoded at once; and with it what is kept of every token: the last layer
-    and the taps, X (D + E) S.
+    Of F frames or T tokens that are encoded at once, and N tokens in all, the widest of three places:
+    the first convolution and its GELU, on f frames at once, with a copy of the mel, what the projection takes and what
+    is kept of tokens encoded before, MF + CM/2 f + CM/8 t + XD (N - T);
+    a layer's feed-forward with what is kept, MF + (2D + 2G) T + XDN;
+    an adapter, with its results and those before it, (XD + XE + 3A) N.
     """
-    audio = config.audio_config
-    total_frames = num_frames_of(audio_s * SAMPLE_RATE_HZ)
-    longest_row = audio.block_frames if config.encoder_attention is Scope.BLOCK_4S else total_frames
-    at_once_frames = min(batch * total_frames, max(longest_row, audio.conv_chunksize * audio.block_frames))
-    conv_out = audio.downsample_hidden_size * audio.num_mel_bins // 4
-    stem = 2 * conv_out * min(at_once_frames, STEM_FRAMES)
-    layer = 2 * (audio.d_model + audio.encoder_ffn_dim) * num_audio_tokens(at_once_frames)
-    kept = (1 + config.num_taps) * (audio.output_dim + config.language_config.hidden_size)
-    return (max(stem, layer) + kept * batch * num_audio_tokens(total_frames)) * number_bytes
+    audio, language = config.audio_config, config.language_config
+    C, M, D = audio.downsample_hidden_size, audio.num_mel_bins, audio.d_model
+    in_blocks = config.encoder_attention is Scope.BLOCK_4S
+    frames = num_frames_of(audio_s * SAMPLE_RATE_HZ)
+    num_tokens = batch * num_audio_tokens(frames)
+    longest_row = min(frames, audio.block_frames) if in_blocks else frames
+    frames_at_once = min(batch * frames, max(longest_row, audio.conv_chunksize * audio.block_frames))
+    tokens_at_once = num_audio_tokens(frames_at_once)
+    stem_frames = min(frames_at_once, STEM_FRAMES)
+    projected = num_audio_tokens(max(longest_row, stem_frames))
+    kept = (1 + config.num_taps) * D
+    copied = M * frames_at_once
+    stem = copied + C * M // 2 * stem_frames + C * M // 8 * projected + kept * (num_tokens - tokens_at_once)
+    layer = copied + 2 * (D + audio.encoder_ffn_dim) * tokens_at_once + kept * num_tokens
+    results = (1 + config.num_taps) * language.hidden_size
+    adapter = (kept + results + 3 * config.adapter_hidden_size) * num_tokens
+    return max(stem, layer, adapter) * number_bytes
 
 
 def inference(config: ModelConfig) -> InferenceMemory:

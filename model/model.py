@@ -188,7 +188,7 @@ class AudioLM(nn.Module):
         if heard is not None:
             x_BTE = _flat(x_BTE).index_copy(0, places_N, heard.audio_NE).view_as(x_BTE)  # audio takes its places
         for i, layer in enumerate(self.language_model.layers):
-            x_BTE = layer(x_BTE, turn, sight, cache, i)
+            x_BTE = layer(x_BTE, turn, sight, None if cache is None else cache.layer(i))
             if heard is not None and i < len(heard.taps_NE):  # DeepStack: they hear an earlier layer of the encoder
                 x_BTE = _flat(x_BTE).index_add(0, places_N, heard.taps_NE[i]).view_as(x_BTE)
         return self.language_model.norm(x_BTE)

@@ -100,7 +100,11 @@ def write(
         file = WHOLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         held = {name: weights[name].detach().to(device="cpu", dtype=dtype).contiguous() for name in names}
         with _told(folder / file):
+            (folder / file).touch()
+            mode = (folder / file).stat().st_mode
             save_file(held, folder / file, metadata=METADATA)
+            (folder / file).chmod(mode)  # the library lets nobody else read it
+        del held  # before the next are held
         file_by_name |= dict.fromkeys(names, file)
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": file_by_name}

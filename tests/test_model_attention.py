@@ -30,9 +30,9 @@ def test_one_new_token_against_a_cache_is_the_last_of_all_at_once():
     q, k, v = normal(2, 6, 5, 4), normal(2, 2, 5, 4, seed=1), normal(2, 2, 5, 4, seed=2)
     whole = causal_attention(q, k, v, None)
     cache = KVCache.empty(1, (2, 2, 9, 4), dtype=torch.float32, device="cpu")
-    cache.put(0, k[:, :, :4], v[:, :, :4])
+    cache.layer(0).put(k[:, :, :4], v[:, :, :4])
     cache.lengths_B += 4
-    keys, values = cache.put(0, k[:, :, 4:], v[:, :, 4:])
+    keys, values = cache.layer(0).put(k[:, :, 4:], v[:, :, 4:])
     last = causal_attention(q[:, :, 4:], keys, values, cache.sight())
     torch.testing.assert_close(last, whole[:, :, 4:], atol=1e-6, rtol=0)
 
@@ -40,9 +40,9 @@ def test_one_new_token_against_a_cache_is_the_last_of_all_at_once():
 def test_rows_of_a_cache_grow_each_behind_its_own_end():
     cache = KVCache.empty(1, (2, 1, 6, 1), dtype=torch.float32, device="cpu")
     prompt = torch.arange(1.0, 9.0).view(2, 1, 4, 1)
-    cache.put(0, prompt, -prompt)
+    cache.layer(0).put(prompt, -prompt)
     cache.lengths_B += torch.tensor([2, 4])  # the first row was padded by two
-    keys, values = cache.put(0, torch.full((2, 1, 1, 1), 9.0), torch.full((2, 1, 1, 1), -9.0))
+    keys, values = cache.layer(0).put(torch.full((2, 1, 1, 1), 9.0), torch.full((2, 1, 1, 1), -9.0))
     assert keys[:, 0, :, 0].tolist() == [[1, 2, 9, 4, 0, 0], [5, 6, 7, 8, 9, 0]]
     assert torch.equal(values, -keys)
     assert cache.sight()[:, 0, 0].tolist() == [[True] * 3 + [False] * 3, [True] * 5 + [False]]

@@ -168,12 +168,12 @@ def test_the_same_question_about_another_audio_is_another(model, generator):
 def test_a_step_moves_only_the_rows_that_speak(model):
     cache = empty_cache(model, 2, 256)
     prefill(model, [(REQUESTS[1].prompt, ()), (REQUESTS[4].prompt, ())], cache, padding=0)
-    before, kept = cache.lengths_B.tolist(), cache.keys_LBGSK.clone()
+    before, kept = cache.lengths_B.tolist(), torch.stack(cache.keys_BGSK)
     tokens_B, free_B = torch.tensor([70, 71]), torch.tensor([FREE, FREE])
     decode_step(model, tokens_B, cache, torch.tensor([True, False]), torch.zeros(2), free_B, GREEDY, SPECIAL.audio)
     assert cache.lengths_B.tolist() == [before[0] + 1, before[1]]
     for row, length in enumerate(before):  # what was held stays
-        assert torch.equal(cache.keys_LBGSK[:, row, :, :length], kept[:, row, :, :length])
+        assert torch.equal(torch.stack(cache.keys_BGSK)[:, row, :, :length], kept[:, row, :, :length])
 
 
 def test_the_likeliest_ids_are_the_greedy_answer(model, generator):
@@ -347,7 +347,7 @@ def test_another_models_tokenizer_is_refused():
 
 def test_half_precision_stays_half(model):
     half = tiny().to(torch.bfloat16)
-    assert empty_cache(half, 1, 256).keys_LBGSK.dtype == torch.bfloat16
+    assert empty_cache(half, 1, 256).keys_BGSK[0].dtype == torch.bfloat16
     answers = Generator(half, TOKENIZER).generate(REQUESTS, SAMPLED)
     assert all(answer.ids for answer in answers)
     assert all(isinstance(value, float) for value in answers[0].logprobs)

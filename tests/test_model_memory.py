@@ -1,10 +1,12 @@
 """What a model takes, against models that are set up and figures worked out by hand."""
 
 import dataclasses
+import weakref
 
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.checkpoint import expected_shapes
 from model.config import Scope
@@ -67,14 +69,68 @@ def test_keys_and_values_by_hand():
     assert inference(MOSS_4B).weights_bfloat16_bytes == 10_445_641_472
 
 
-def test_the_encoder_of_long_audio_grows_by_what_it_hands_over_alone():
-    """In blocks, only what becomes of each token is kept; over the whole audio, everything grows."""
-    handed_over = 4 * (1280 + 2560) * 2  # bytes a token: the last layer and three taps, before and after the adapters
-    assert encoder_bytes(MOSS_4B, 1_200) - encoder_bytes(MOSS_4B, 600) == 7_500 * handed_over
+def test_hearing_by_hand():
+    """Four seconds fill one block; of ten minutes, the adapter on all tokens is the widest place."""
+    assert encoder_bytes(MOSS_4B, 4) == 2 * (128 * 400 + 480 * 64 * 400 + 480 * 16 * 50)
+    one_token = 4 * 1280 + 4 * 2560 + 3 * 8192
+    assert encoder_bytes(MOSS_4B, 600) == 2 * one_token * 7_500
     assert encoder_bytes(MOSS_4B, 600, batch=2) == encoder_bytes(MOSS_4B, 1_200)
-    full = dataclasses.replace(MOSS_4B, encoder_attention=Scope.FULL)
-    assert encoder_bytes(full, 2_700) > encoder_bytes(MOSS_4B, 2_700)
-    assert encoder_bytes(MOSS_4B, 4) == (2 * 480 * 32 * 400 + 4 * (1280 + 2560) * 50) * 2
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of tensors that are made while it is on, and the most there are at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_bytes = self.most_bytes = 0
+        self.known: set[int] = set()
+
+    def know(self, storage: torch.UntypedStorage) -> None:
+        self.known.add(storage._cdata)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage()._cdata not in self.known:
+                self.add(tensor.untyped_storage())
+        return made
+
+    def add(self, storage: torch.UntypedStorage) -> None:
+        self.know(storage)
+        self.now_bytes += storage.nbytes()
+        self.most_bytes = max(self.most_bytes, self.now_bytes)
+        weakref.finalize(storage, self.remove, storage._cdata, storage.nbytes())
+
+    def remove(self, name: int, num_bytes: int) -> None:
+        self.known.discard(name)
+        self.now_bytes -= num_bytes
+
+
+@pytest.mark.parametrize("scope", [Scope.BLOCK_4S, Scope.FULL])
+@pytest.mark.parametrize(
+    ("config", "audio_s", "batch"),
+    [
+        pytest.param(TINY, 4, 1, id="one block"),
+        pytest.param(TINY, 120, 2, id="several batches of blocks"),
+        pytest.param(dataclasses.replace(TINY, adapter_hidden_size=4096), 60, 2, id="a wide adapter"),
+        pytest.param(
+            dataclasses.replace(TINY, audio_config=dataclasses.replace(TINY.audio_config, encoder_ffn_dim=8192)),
+            60,
+            1,
+            id="a wide layer",
+        ),
+    ],
+)
+def test_hearing_takes_what_is_counted(config, scope, audio_s, batch):
+    config = dataclasses.replace(config, encoder_attention=scope)
+    model = fresh(config, dtype=torch.bfloat16)
+    mel_MF = torch.randn(128, audio_s * 100 * batch).bfloat16()
+    alive = Alive()
+    for tensor in (mel_MF, *model.parameters()):
+        alive.know(tensor.untyped_storage())
+    with torch.inference_mode(), alive:
+        model.eval().hear(mel_MF, [audio_s * 100] * batch)
+    assert encoder_bytes(config, audio_s, batch) == pytest.approx(alive.most_bytes, rel=0.1)
 
 
 def test_training_by_hand():
