@@ -1,4 +1,4 @@
-"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, `model`."""
+"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, and `model`."""
 
 import os
 

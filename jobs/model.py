@@ -1,4 +1,4 @@
-"""`earmark model`: what a model takes, and a fresh one."""
+"""`earmark model`: what a model takes, a fresh one, and how far one is from reference activations."""
 
 import dataclasses
 import importlib.util
@@ -16,6 +16,7 @@ from schemas.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from model.config import ModelConfig
     from model.memory import TrainingMemory
+    from model.parity import Comparison
     from model.tokens import Tokenizer
 
 commands = typer.Typer(
@@ -146,6 +147,28 @@ def init(
     )
 
 
+@commands.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A checkpoint with reference activations, cases.safetensors.")],
+) -> None:
+    """Compare what a checkpoint computes here with reference activations of the published code.
+
+    \b
+    earmark model check references/block_4s
+    earmark model check references/full
+    """
+    check_installed()
+    from model.parity import check as compare
+
+    found = compare(folder)
+    console.print(_difference_table(found))
+    wrong = [comparison for comparison in found if not comparison.ok]
+    marked = "; ! marks the others" if wrong else ""
+    console.print(f"{len(found) - len(wrong):,} of {len(found):,} are as close as they must be{marked}", markup=False)
+    if wrong or not found:
+        raise typer.Exit(1)
+
+
 # ------------------------------------------------------------------------------------------ behind the doors
 
 
@@ -234,6 +257,18 @@ def _training_table(name: str, found: Sequence["TrainingMemory"]) -> Table:
     table = _table(name, *(f"{memory.gpus} GPU{'' if memory.gpus == 1 else 's'}" for memory in found))
     for words, attribute in TRAINING.items():
         table.add_row(words, *(_gib(getattr(memory, attribute)) for memory in found))
+    return table
+
+
+def _difference_table(found: Sequence["Comparison"]) -> Table:
+    cases = list(dict.fromkeys(comparison.case for comparison in found))
+    by_place = {(comparison.quantity, comparison.case): comparison for comparison in found}
+    table = _table("difference", *(f"case {safe(case)}" for case in cases), "allowed")
+    for quantity in dict.fromkeys(comparison.quantity for comparison in found):
+        row = [by_place.get((quantity, case)) for case in cases]
+        allowed = next(comparison.allowed for comparison in row if comparison)
+        cells = ["" if entry is None else f"{entry.largest:.1e}{'' if entry.ok else ' !'}" for entry in row]
+        table.add_row(safe(quantity), *cells, f"{allowed:.1e}")
     return table
 
 

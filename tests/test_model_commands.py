@@ -16,6 +16,8 @@ from model.memory import inference, training
 from model.sizes import MOSS_4B, TINY
 from model.tokens import Tokenizer
 
+PARITY = Path(__file__).parents[2] / "shared" / "parity"
+
 
 def earmark(*arguments: object) -> tuple[int, str]:
     """Exit code and everything printed, of the command in this process."""
@@ -90,6 +92,24 @@ def test_init_writes_over_nothing(made):
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not PARITY.is_dir(), reason="the reference activations are not beside this checkout")
+@pytest.mark.parametrize("scope", ["block_4s", "full"])
+def test_check_finds_what_the_published_code_computed_and_nothing_else(tmp_path, scope):
+    code, printed = earmark("check", PARITY / scope)
+    assert code == 0
+    assert "!" not in printed
+    assert {"mel", "logits", "loss"} <= set(re.findall(r"^(\w+)", printed, re.MULTILINE))
+    for path in (PARITY / scope).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    other = (PARITY / scope / "config.json").read_text().replace(f'"{scope}"', '"sliding_window"')
+    (tmp_path / "config.json").write_text(other)
+    code, printed = earmark("check", tmp_path)
+    assert code == 1
+    assert re.search(r"^logits .*!", printed, re.MULTILINE)
+    assert not re.search(r"^mel .*!", printed, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -97,6 +117,7 @@ def test_init_writes_over_nothing(made):
         pytest.param(("show", "\x1b[31m"), "\ufffd[31m is neither", id="no control characters"),
         pytest.param(("show", "{folder}"), "config.json is not there", id="a folder that is no checkpoint"),
         pytest.param(("init", "5b", "{folder}/c"), "there is no size '5b'", id="no such size to begin with"),
+        pytest.param(("check", "{folder}"), "{folder}", id="nothing to compare with"),
         pytest.param(("init", "tiny", "{folder}/c", "--texts", "nope.txt"), "nope.txt cannot be read", id="no texts"),
     ],
 )
@@ -109,13 +130,15 @@ def test_what_cannot_work_is_told_in_one_sentence(tmp_path, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [("show",), ("init", "tiny"), ("init", "tiny", "x", "--seed", "a"), ("dance",)])
+@pytest.mark.parametrize(
+    "arguments", [("show",), ("init", "tiny"), ("init", "tiny", "x", "--seed", "a"), ("check",), ("dance",)]
+)
 def test_a_wrong_call_is_exit_code_two(arguments):
     assert earmark(*arguments)[0] == 2
 
 
 @pytest.mark.parametrize("missing", [["safetensors"], ["tokenizers"], ["safetensors", "tokenizers"]])
-@pytest.mark.parametrize("arguments", [("show", "4b"), ("init", "tiny", "x")])
+@pytest.mark.parametrize("arguments", [("show", "4b"), ("init", "tiny", "x"), ("check", "x")])
 def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch, missing, arguments):
     for name in missing:
         monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
