@@ -135,11 +135,14 @@ class ModelConfig:
         _refuse_unless(
             not language.get("use_sliding_window"), f"{where}: language_config.use_sliding_window is not supported"
         )
+        audio = EncoderConfig(
+            **_values(EncoderConfig, _section(found, "audio_config", where), f"{where}: audio_config.")
+        )
         top = {k: v for k, v in found.items() if k not in ("audio_config", "language_config")}
+        if top.get("deepstack_num_inject_layers") is None:  # as published: without a number, all taps there are
+            top["deepstack_num_inject_layers"] = len(audio.deepstack_encoder_layer_indexes)
         return cls(
-            audio_config=EncoderConfig(
-                **_values(EncoderConfig, _section(found, "audio_config", where), f"{where}: audio_config.")
-            ),
+            audio_config=audio,
             language_config=LanguageConfig(**_values(LanguageConfig, language, f"{where}: language_config.")),
             **_values(cls, top, f"{where}: "),
         )
