@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 
 from model.model import AudioLM
-from model.parallel import shard
+from model.parallel import checkpoint_layers, shard
 from tests.models import noise_mel, tiny, told
 
 RANKS = 2
@@ -40,12 +40,28 @@ def worker(rank: int, port: int, folder: Path) -> None:
     for apart in (False, True):
         model = tiny()
         model.audio_encoder.frames_at_once = 800  # so that ranks differ in how often they call its layers
-        shard(model, mesh, compute_dtype=torch.float32)
+        shard(checkpoint_layers(model), mesh, compute_dtype=torch.float32)
         held = sum(weight.to_local().numel() for weight in model.parameters())
         loss = step(model, rank, apart=apart)
         gradients = {name: weight.grad.full_tensor() for name, weight in model.named_parameters()}
         torch.save({"loss": loss, "gradients": gradients, "held": held}, folder / f"{rank}-{apart}.pt")
     dist.destroy_process_group()
+
+
+def test_layers_computed_again_give_the_same_gradients_from_fewer_kept_values():
+    kept: dict[bool, int] = {}
+    models = {again: checkpoint_layers(tiny()) if again else tiny() for again in (False, True)}
+    for again, model in models.items():
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, sizes=sizes: (sizes.append(x.numel()), x)[1], lambda x: x
+        ):
+            step(model, 0, apart=True)
+        kept[again] = sum(sizes)
+    for (name, plain), other in zip(models[False].named_parameters(), models[True].parameters(), strict=True):
+        torch.testing.assert_close(other.grad, plain.grad, atol=1e-7, rtol=0, msg=name)
+    assert models[True].state_dict().keys() == models[False].state_dict().keys()
+    assert kept[True] < kept[False] / 2
 
 
 @pytest.mark.slow
