@@ -180,13 +180,54 @@ def test_weights_that_are_views_of_larger_ones_are_saved_alone(model, tmp_path):
     assert same(load(tmp_path / "c"), model)
 
 
-def test_other_keys_of_the_config_are_kept_and_ours_are_new(model, tmp_path):
-    source = {"auto_map": {"AutoConfig": "x"}, "adapter_hidden_size": 5, "language_config": {"use_cache": True}}
-    save(model, tmp_path / "c", config=SMALLEST, source_config=source)
+def test_what_is_trained_is_saved_with_all_that_stood_beside_its_source(sharded, tmp_path):
+    config = json.loads((sharded / "config.json").read_text())
+    config |= {"auto_map": {"AutoConfig": "ü"}, "transformers_version": "4.57.1", "adapter_hidden_size": 112}
+    config["language_config"] |= {"use_cache": True, "torch_dtype": "float64"}
+    (sharded / "config.json").write_text(json.dumps(config))
+    beside = {"tokenizer.json": b"{}", "processing_moss_audio.py": b"raise SystemExit", "merges.txt": b"\xff\r\n"}
+    for name, data in beside.items():
+        (sharded / name).write_bytes(data)
+    trained = load(sharded)
+    with torch.no_grad():
+        trained.lm_head.weight += 1
+    save(trained, tmp_path / "c", config=trained.config, source=sharded, dtype=torch.bfloat16)
     found = json.loads((tmp_path / "c" / "config.json").read_text())
-    assert found["auto_map"] == {"AutoConfig": "x"}
+    assert {name: found[name] for name in ("auto_map", "transformers_version", "dtype", "torch_dtype")} == {
+        **{"auto_map": {"AutoConfig": "ü"}, "transformers_version": "4.57.1"},
+        **{"dtype": "bfloat16", "torch_dtype": "bfloat16"},
+    }
+    assert "ü" in (tmp_path / "c" / "config.json").read_text(encoding="utf-8")
     assert found["language_config"]["use_cache"] is True
-    assert read_config(tmp_path / "c") == SMALLEST
+    assert "torch_dtype" not in found["language_config"], "it would be that of other weights"
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {"config.json", WHOLE, *beside}
+    assert all((tmp_path / "c" / name).read_bytes() == data for name, data in beside.items())
+    assert same(load(tmp_path / "c"), trained.to(torch.bfloat16))
+    save(load(tmp_path / "c"), tmp_path / "c", config=SMALLEST, source=tmp_path / "c", replace=True)  # onto itself
+    assert same(load(tmp_path / "c"), trained)
+    assert json.loads((tmp_path / "c" / "config.json").read_text()) == found
+    assert all((tmp_path / "c" / name).read_bytes() == data for name, data in beside.items())
+
+
+def test_ours_are_new_where_the_source_says_otherwise(model, folder, tmp_path):
+    full = dataclasses.replace(SMALLEST, encoder_attention=Scope.FULL)
+    save(model, tmp_path / "c", config=full, source=folder)
+    assert read_config(tmp_path / "c") == full
+
+
+def test_a_source_that_is_none_leaves_nothing_half_written(model, folder, tmp_path):
+    (folder / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"config\.json is not there"):
+        save(model, tmp_path / "c", config=SMALLEST, source=folder)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_the_precision_told_is_that_of_most_numbers(model, tmp_path):
+    """Most tensors are small: norms and biases."""
+    mixed = {name: t.bfloat16() if t.numel() > 5_000 else t for name, t in model.state_dict().items()}
+    assert sum(t.dtype == torch.bfloat16 for t in mixed.values()) < len(mixed) / 2
+    save(mixed, tmp_path / "c", config=SMALLEST)
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["dtype"] == "bfloat16"
 
 
 def test_progress_counts_every_byte_once(sharded):
@@ -209,6 +250,11 @@ def test_the_placeholder_may_stand_with_the_processor(folder):
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "processor_config.json").write_text('{"audio_token_id": 77}')
     assert read_config(folder).audio_token_id == 77
+    config["audio_token_id"] = 78
+    (folder / "config.json").write_text(json.dumps(config))
+    assert read_config(folder).audio_token_id == 78, "the config's own goes before"
+    del config["audio_token_id"]
+    (folder / "config.json").write_text(json.dumps(config))
     (folder / "processor_config.json").write_text('{"audio_token_id": "\\u001b[31m"}')
     with pytest.raises(CheckpointError, match=r"processor_config.json: audio_token_id is '\\x1b\[31m'"):
         load(folder)
@@ -265,6 +311,7 @@ def test_what_holds_something_is_replaced_only_when_told_and_only_if_it_is_a_che
     save(other, folder, config=SMALLEST, replace=True, shard_bytes=200_000)
     assert same(load(folder), other)
     assert not (folder / WHOLE).exists(), "nothing of the former checkpoint is left"
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(CheckpointError, match=r"no config\.json, so it is not replaced"):
@@ -273,6 +320,49 @@ def test_what_holds_something_is_replaced_only_when_told_and_only_if_it_is_a_che
     (tmp_path / "empty").mkdir()
     save(other, tmp_path / "empty", config=SMALLEST)
     assert same(load(tmp_path / "empty"), other)
+
+
+def test_a_folder_that_is_a_link_is_replaced_where_it_lies(model, folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "latest").symlink_to(folder)
+    other = fresh(SMALLEST, seed=2)
+    save(other, tmp_path / "elsewhere" / "latest", config=SMALLEST, replace=True)
+    assert (tmp_path / "elsewhere" / "latest").is_symlink()
+    assert same(load(folder), other)
+
+
+def test_a_file_is_no_place_for_a_checkpoint(model, tmp_path):
+    (tmp_path / "c").write_text("dear")
+    with pytest.raises(CheckpointError, match="is a file; name a new folder"):
+        save(model, tmp_path / "c", config=SMALLEST, replace=True)
+    assert (tmp_path / "c").read_text() == "dear"
+
+
+def test_what_was_there_comes_back_when_its_place_cannot_be_taken(model, folder, monkeypatch):
+    before, rename = {path.name: path.read_bytes() for path in folder.iterdir()}, Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if target.name == folder.name and (path / "config.json").stat().st_size and fail.times == 0:
+            fail.times += 1
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    fail.times = 0
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(CheckpointError, match="Input/output error"):
+        save(fresh(SMALLEST, seed=2), folder, config=SMALLEST, replace=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_all_is_synced_before_it_has_its_name(model, tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: synced.append((os.fstat(handle).st_ino, (tmp_path / "c").exists())) or fsync(handle)
+    )
+    save(model, tmp_path / "c", config=SMALLEST, shard_bytes=200_000)
+    before = {inode for inode, has_name in synced if not has_name}
+    assert {path.stat().st_ino for path in [tmp_path / "c", *(tmp_path / "c").iterdir()]} <= before
 
 
 def test_a_model_that_is_not_its_config_is_not_written(model, tmp_path):
