@@ -175,6 +175,14 @@ def test_without_a_question_it_is_a_wrong_call(folder, words):
     assert "missing" in err
 
 
+def test_a_recording_of_which_little_is_sound_is_refused(folder, tmp_path):
+    samples = np.tile(np.float32([0.1, np.nan]), 8_000)
+    soundfile.write(tmp_path / "odd.wav", samples, 16_000, subtype="FLOAT")
+    code, out, err = ask(folder / "model", tmp_path / "odd.wav", WHAT)
+    assert (code, out) == (1, "")
+    assert "odd.wav: " in err
+
+
 def test_a_model_that_computes_no_numbers_is_told(folder, tmp_path):
     shutil.copytree(folder / "model", tmp_path / "m")
     model = load(tmp_path / "m")
@@ -218,6 +226,7 @@ def test_a_recording_that_breaks_off_is_heard_up_to_there(folder, tmp_path):
     (tmp_path / "cut.flac").write_bytes(data[: len(data) // 2])
     code, _, err = ask(folder / "model", tmp_path / "cut.flac", WHAT, "--max-new-tokens", 2)
     assert code == 0
+    assert re.match(r"noted: .*cut\.flac: .*; 0:0[12] of it are heard\n", err)
     assert re.search(r"1\.\d s of audio", err)
 
 
