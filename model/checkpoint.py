@@ -192,7 +192,7 @@ def _dtype_name(held: Mapping[str, Tensor], dtype: torch.dtype | None) -> str:
 
 def _merged(source: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     """`ours` over `source`, section by section. No section keeps the precision of other weights."""
-    merged = {key: value for key, value in source.items() if key not in ("dtype", "torch_dtype")}
+    merged = {key: value for key, value in source.items() if key in ours or key not in ("dtype", "torch_dtype")}
     for key, value in ours.items():
         nested = isinstance(value, Mapping) and isinstance(source.get(key), Mapping)
         merged[key] = _merged(source[key], value) if nested else value
