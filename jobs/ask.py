@@ -1,5 +1,7 @@
 """`earmark ask`: sound and a question in, the model's answer out, word by word."""
 
+import io
+import math
 import os
 import sys
 import time
@@ -9,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -26,12 +29,13 @@ from model.thinking import Piece, Speech
 from model.tokens import Tokenizer
 from model.weights import inside, json_object
 from pipeline.decode import reading
-from schemas.errors import ConfigError, DecodeError, InputError
+from schemas.errors import ConfigError, DecodeError, InputError, StoreError
 
 GENERATION_CONFIG = "generation_config.json"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LONGEST_S = 10_000_000  # four months: beyond any recording, within what seeking takes
 SHARED_PARAMETERS = 100_000_000
+LOUDEST = 1e6  # full scale is 1, and a little beyond it is common; the mel's arithmetic holds to here and further
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 
 
@@ -55,6 +59,8 @@ class Ask:
                 raise ConfigError(f"{name} is {seconds}; it must be seconds from zero to {LONGEST_S:,}")
         if self.end_s is not None and self.end_s <= self.start_s:
             raise ConfigError(f"--end {self.end_s} is not after --start {self.start_s}")
+        if any("\ud800" <= char <= "\udfff" for char in self.question):  # how bytes come that are no text
+            raise InputError(f"the question {safe(self.question[:60])!r} is not UTF-8; write it in that encoding")
 
 
 @dataclass(slots=True)
@@ -90,7 +96,7 @@ def ask(asked: Ask, overrides: dict[str, float | int | None]) -> None:
     tokenizer.check(config)
     sampling = _sampling(asked.checkpoint, overrides)
     device, dtype = _device(asked.device), _dtype(asked.dtype)
-    mels = tuple(log_mel(_samples(path, asked, errors)) for path in asked.audios)
+    mels = tuple(_mel(path, asked, errors) for path in asked.audios)
     frames = [mel.shape[1] for mel in mels]
     prompt = render(question(asked.question, frames), tokenizer, time_markers=tokenizer.time_markers)
     check_fits(len(prompt.ids), frames, config.language_config.max_position_embeddings, 1)
@@ -99,13 +105,22 @@ def ask(asked: Ask, overrides: dict[str, float | int | None]) -> None:
     generator = Generator(model, tokenizer, compiled=asked.compiled)
     tally = Tally(audio_s=sum(frames) * FRAME_MS / 1000, prompt_tokens=len(prompt.ids))
     pieces = _pieces(generator, request, sampling, tally)
-    with _threads(model):
-        show(pieces, sys.stdout, shows_thoughts=asked.shows_thoughts)
-    errors.print(tally.line(), markup=False)
+    try:
+        with _threads(model):
+            show(pieces, sys.stdout, shows_thoughts=asked.shows_thoughts)
+    except BrokenPipeError:  # whoever reads has read enough
+        raise
+    except OSError as error:
+        raise StoreError(f"the answer cannot be written: {error.strerror or error}") from error
+    finally:
+        if tally.said_tokens:
+            errors.print(tally.line(), markup=False)
 
 
 def show(pieces: Iterator[Piece], out: TextIO, *, shows_thoughts: bool) -> None:
     """Writes pieces as they come: thoughts dim on a terminal, elsewhere between their marks."""
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="replace")  # a terminal of another encoding than UTF-8
     opens, closes = (DIM, PLAIN + "\n\n") if out.isatty() else ("<think>\n", "\n</think>\n\n")
     is_open, ends_line = False, True
     try:
@@ -137,10 +152,25 @@ def _pieces(generator: Generator, request: Request, sampling: Sampling, tally: T
     for (said,) in generator.stream([request], sampling):
         if not tally.said_tokens:
             tally.prefill_s, begun = time.perf_counter() - begun, time.perf_counter()
+        if math.isnan(said.logprob):
+            raise ConfigError(
+                "the model computes what is no number: its weights are damaged, or too large for their precision; "
+                "try --dtype float32"
+            )
         tally.said_tokens += 1
         tally.decode_s, tally.finish = time.perf_counter() - begun, said.finish
         yield from speech.push(said.id)
     yield from speech.flush()
+
+
+def _mel(path: Path, asked: Ask, errors: Console) -> Floats:
+    samples = _samples(path, asked, errors)
+    if not np.abs(samples).max() <= LOUDEST:
+        raise InputError(f"{safe(str(path))}: its samples go to {np.abs(samples).max():.0e}, and full scale is 1")
+    try:
+        return log_mel(samples)
+    except InputError as error:
+        raise InputError(f"{safe(str(path))}: {error}") from error
 
 
 def _samples(path: Path, asked: Ask, errors: Console) -> Floats:
@@ -156,7 +186,8 @@ def _samples(path: Path, asked: Ask, errors: Console) -> Floats:
     except OSError as error:
         raise InputError(f"{safe(str(path))} cannot be read: {error.strerror or error}") from error
     if not len(samples):
-        raise InputError(f"{safe(str(path))}: {reader.trouble or f'it ends before {start_ms / 1000:.1f} s'}")
+        nothing = f"it ends before {asked.start_s:.1f} s" if start_ms else "it holds no sound"
+        raise InputError(f"{safe(str(path))}: {reader.trouble or nothing}")
     if reader.trouble:
         heard = duration(len(samples) / SAMPLE_RATE_HZ)
         errors.print(f"noted: {safe(str(path))}: {safe(reader.trouble)}; {heard} of it is heard", markup=False)
@@ -177,7 +208,7 @@ def _device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # the device `meta` holds no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"--device {name!r} cannot be used: {reason}") from error
@@ -194,8 +225,9 @@ def _dtype(name: str | None) -> torch.dtype | None:
 def _threads(model: AudioLM) -> Iterator[None]:
     """Every processor for a model that is worth it; a small one is slower shared out."""
     before = torch.get_num_threads()
+    may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
     if sum(parameter.numel() for parameter in model.parameters()) >= SHARED_PARAMETERS:
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        torch.set_num_threads(may_use or 1)
     try:
         yield
     finally:

@@ -192,9 +192,11 @@ def ask(
     """
     *audios, question = words
     if not audios:
-        raise InputError(f"there is a recording or a question missing beside {show.safe(question)!r}; give both")
+        raise typer.BadParameter(
+            f"there is a recording or a question missing beside {show.safe(question)!r}; give both"
+        )
     if os.path.isfile(question):  # Path.is_file raises for a long question
-        raise InputError(f"the question is missing: the last argument is the file {show.safe(question)}")
+        raise typer.BadParameter(f"the question is missing: the last argument is the file {show.safe(question)}")
     check_installed()
     from jobs.ask import Ask
     from jobs.ask import ask as answer

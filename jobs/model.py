@@ -173,6 +173,7 @@ def check(
 
 
 def check_installed() -> None:
+    """Raises ConfigError where what the model needs is not there, and says what to install."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(

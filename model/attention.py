@@ -149,8 +149,8 @@ class KVCache:
         """The same, known to the compiler as buffers that stay: else a step is not replayed as a CUDA graph."""
         from torch._dynamo import mark_static_address
 
-        for kept in (*self.keys_BGSK, *self.values_BGSK):
-            mark_static_address(kept)
+        for kept in (*self.keys_BGSK, *self.values_BGSK, self.lengths_B):
+            mark_static_address(kept, guard=False)  # another cache is recorded anew, not compiled anew
         return self
 
     @property

@@ -2,7 +2,10 @@
 
     config.json, model.safetensors                 or, above 5 GB, model-00001-of-0000N.safetensors
                                                    and model.safetensors.index.json
-    processor_config.json, tokenizer.json, ...     companions, which others write
+    processor_config.json, tokenizer.json, ...     companions (`model.companions`)
+
+    model = load(source)
+    save(model, folder, config=model.config, source=source)     a checkpoint again, with all that stood beside it
 
 Tensors carry the published names, so files go both ways without a conversion.
 """
@@ -15,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model import weights
+from model import companions, weights
 from model.config import ModelConfig
 from model.folders import written_whole
 from model.memory import parameters
@@ -86,24 +89,27 @@ def save(
     config: ModelConfig,
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
-    source_config: Mapping[str, Any] | None = None,
+    source: Path | None = None,
     write_companions: Callable[[Path], None] | None = None,
     replace: bool = False,
 ) -> None:
     """Writes a checkpoint that appears under its name only when it is whole. The same weights give the same files.
 
-    `dtype` None keeps each tensor's own. `source_config` is the `config.json` the model came from, whose other keys
-    are kept. `write_companions` is given the folder before it has its name. Raises CheckpointError where `model` is
-    not what `config` describes or the folder cannot be written; one that holds something only gives way to `replace`,
-    and only if it is a checkpoint.
+    `dtype` None keeps each tensor's own. `source` is the checkpoint the model was loaded from: its companions are
+    copied and the other keys of its `config.json` kept, so that what opens the one opens the other. It may be `folder`.
+    `write_companions` is given the folder before it has its name. Raises CheckpointError where `model` is not what
+    `config` describes or the folder cannot be written; one that holds something only gives way to `replace`, and only
+    if it is a checkpoint.
     """
     held = model.state_dict() if isinstance(model, nn.Module) else model
     expected = expected_shapes(config)
     _check_held(held, expected, folder)
     ordered = {name: held[name] for name in expected}
-    body = _merged(source_config or {}, config.to_json(_dtype_name(ordered, dtype)))
+    body = _merged(json_object(inside(source, CONFIG)) if source else {}, config.to_json(_dtype_name(ordered, dtype)))
     with written_whole(folder, replaces=CONFIG if replace else None) as unnamed:
         weights.write(ordered, unnamed, dtype=dtype, shard_bytes=shard_bytes)
+        if source:
+            companions.copy(source, unnamed)
         if write_companions:
             write_companions(unnamed)
         (unnamed / CONFIG).write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -185,8 +191,8 @@ def _dtype_name(held: Mapping[str, Tensor], dtype: torch.dtype | None) -> str:
 
 
 def _merged(source: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """`ours` over `source`, section by section."""
-    merged = dict(source)
+    """`ours` over `source`, section by section. No section keeps the precision of other weights."""
+    merged = {key: value for key, value in source.items() if key in ours or key not in ("dtype", "torch_dtype")}
     for key, value in ours.items():
         nested = isinstance(value, Mapping) and isinstance(source.get(key), Mapping)
         merged[key] = _merged(source[key], value) if nested else value

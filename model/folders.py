@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.errors import CheckpointError
+from schemas.store import runs
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def _check_place(folder: Path, replaces: str | None) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if replaces is None:
-        raise CheckpointError(f"{folder} already holds something; name a new folder, or say that it is to be replaced")
+        raise CheckpointError(f"{folder} already holds something; name a new or an empty folder")
     if not (folder / replaces).is_file():
         raise CheckpointError(f"{folder} holds something but no {replaces}, so it is not replaced; name another folder")
 
@@ -64,18 +65,8 @@ def _sweep(folder: Path) -> None:
     for entry in os.scandir(folder.parent):
         if entry.name.startswith(_marker(folder)) and entry.name.endswith(".part"):
             pid = entry.name.removeprefix(_marker(folder)).split("-")[0]
-            if pid.isdecimal() and not _runs(int(pid)) and entry.is_dir(follow_symlinks=False):
+            if pid.isdecimal() and not runs(int(pid)) and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True
 
 
 def _sync_all(folder: Path) -> None:

@@ -97,7 +97,8 @@ class Generator:
         tokenizer.check(model.config)
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
         self._compiled = compiled
-        self._step = torch.compile(decode_step, fullgraph=True, dynamic=False) if compiled else decode_step
+        mode = "reduce-overhead" if model.lm_head.weight.is_cuda else None  # there the step is replayed as a CUDA graph
+        self._step = torch.compile(decode_step, fullgraph=True, dynamic=False, mode=mode) if compiled else decode_step
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, *, seeds: Sequence[int] | None = None
@@ -180,9 +181,8 @@ class Generator:
             with torch.no_grad():  # never across a yield: the mode would be the caller's too
                 active_B = torch.tensor([row.finish is None for row in rows], device=device)
                 forced_B = _forced(rows, device)
-                chosen = self._step(
-                    self.model, chosen.ids_B, cache, active_B, uniform_B, forced_B, sampling, special.audio
-                )
+                ids_B = chosen.ids_B.clone()  # a graph writes its next results over its last
+                chosen = self._step(self.model, ids_B, cache, active_B, uniform_B, forced_B, sampling, special.audio)
         yield list(_heard_out(rows, chosen, stop_ids, rules))
 
     def _answer(self, request: Request, said: Sequence[Said]) -> Answer:

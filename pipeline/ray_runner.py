@@ -37,6 +37,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from pipeline.lot import Lot, Piece, abandoned
 from pipeline.steps import Step, Worker, work_timed
 from schemas.errors import ClusterError, EarmarkError
+from schemas.store import runs
 
 PLACEMENT_S = 60.0  # a pool that has no place after this is an error, not a wait
 ATTEMPTS = 3  # of one lot
@@ -352,7 +353,7 @@ def _session_folder() -> Path:
     base = Path(tempfile.gettempdir())
     for old in base.glob("earmark-ray-*-*"):
         pid = old.name.split("-")[2]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+        if pid.isdecimal() and not runs(int(pid)):
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"earmark-ray-{os.getpid()}-", dir=base))
 

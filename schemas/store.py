@@ -181,8 +181,19 @@ class LocalStore:
         """Removes what killed processes of this machine left half-written."""
         for beside in self.folder.glob(f"**/.{socket.gethostname()}-*.part"):
             pid = beside.name.removeprefix(f".{socket.gethostname()}-").split("-")[0]
-            if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            if pid.isdecimal() and not runs(int(pid)):
                 beside.unlink(missing_ok=True)
+
+
+def runs(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _local_stored(name: str, stat: os.stat_result) -> Stored:

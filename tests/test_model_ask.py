@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 from torchaudio.functional import resample
 from typer.testing import CliRunner
 
 from jobs import cli
-from jobs.ask import printable, show
+from jobs.ask import Ask, _threads, printable, show
+from jobs.ask import ask as asking
 from model import companions
 from model.checkpoint import load, save
 from model.generate import Generator, Request
@@ -27,6 +30,7 @@ from model.sizes import TINY
 from model.thinking import Piece
 from model.tokens import Tokenizer
 from model.vocabulary import build
+from schemas.errors import StoreError
 from tests.models import tiny
 
 torch.set_num_threads(1)
@@ -44,6 +48,8 @@ def folder(tmp_path_factory) -> Path:
         rows = [np.sin(2 * np.pi * (300 + 200 * row) * seconds**1.5) * 0.3 for row in range(channels)]
         soundfile.write(place / name, np.stack(rows, axis=1), rate_hz)
     (place / "broken.wav").write_bytes(b"RIFF no such thing")
+    soundfile.write(place / "silent.wav", np.zeros(0, np.float32), 16_000)
+    soundfile.write(place / "loud.wav", np.tile(np.float32([1e38, -1e38]), 8_000), 16_000, subtype="FLOAT")
     return place
 
 
@@ -139,12 +145,14 @@ def test_what_a_model_says_cannot_reach_the_terminal(folder):
         (["{model}", "{here}", WHAT], "cannot be read: Is a directory"),
         (["{here}", "{mono}", WHAT], "config.json is not there; a checkpoint is a folder that holds one"),
         (["{mono}", "{mono}", WHAT], "mono.wav"),
-        (["{model}", WHAT], "a recording or a question missing"),
-        (["{model}", "{mono}", "{mono}"], "the question is missing"),
         (["{model}", "{mono}", WHAT, "--start", "2", "--end", "1"], "--end 1.0 is not after --start 2.0"),
         (["{model}", "{mono}", WHAT, "--start", "1e300"], "--start is 1e+300"),
         (["{model}", "{mono}", WHAT, "--start", "60"], "mono.wav: it ends before 60.0 s"),
-        (["{model}", "{mono}", WHAT, "--end", "0.001"], "too short to be heard"),
+        (["{model}", "{mono}", WHAT, "--end", "0.001"], "mono.wav: 16 samples are too short to be heard"),
+        (["{model}", "{silent}", WHAT], "silent.wav: it holds no sound"),
+        (["{model}", "{loud}", WHAT], "loud.wav: its samples go to 1e+38, and full scale is 1"),
+        (["{model}", "{mono}", "what\udcff?"], "the question 'what\ufffd?' is not UTF-8"),
+        (["{model}", "{mono}", WHAT, "--device", "meta"], "--device 'meta' cannot be used"),
         (["{model}", "{mono}", WHAT, "--temperature", "-1"], "temperature is -1"),
         (["{model}", "{mono}", WHAT, "--device", "abacus"], "--device 'abacus' cannot be used"),
         (["{model}", "{mono}", WHAT, "--dtype", "int8"], "--dtype 'int8' is not one of float32, bfloat16, float16"),
@@ -152,12 +160,55 @@ def test_what_a_model_says_cannot_reach_the_terminal(folder):
     ],
 )
 def test_what_is_wrong_is_one_sentence(folder, arguments, sentence):
-    places = {"model": "model", "broken": "broken.wav", "nothing": "nothing.wav", "mono": "mono.wav", "here": "."}
-    filled = [a.format(**{name: folder / at for name, at in places.items()}) for a in arguments]
+    places = {name: folder / f"{name}.wav" for name in ("broken", "nothing", "mono", "silent", "loud")}
+    filled = [a.format(model=folder / "model", here=folder, **places) for a in arguments]
     code, out, err = ask(*filled)
     assert (code, out) == (1, "")
     assert sentence in err
     assert "\n" not in err.strip()
+
+
+@pytest.mark.parametrize("words", [[WHAT], ["{mono}", "{mono}"]])
+def test_without_a_question_it_is_a_wrong_call(folder, words):
+    code, out, err = ask(folder / "model", *[word.format(mono=folder / "mono.wav") for word in words])
+    assert (code, out) == (2, "")
+    assert "missing" in err
+
+
+def test_a_recording_of_which_little_is_sound_is_refused(folder, tmp_path):
+    samples = np.tile(np.float32([0.1, np.nan]), 8_000)
+    soundfile.write(tmp_path / "odd.wav", samples, 16_000, subtype="FLOAT")
+    code, out, err = ask(folder / "model", tmp_path / "odd.wav", WHAT)
+    assert (code, out) == (1, "")
+    assert "odd.wav: " in err
+
+
+def test_a_model_that_computes_no_numbers_is_told(folder, tmp_path):
+    shutil.copytree(folder / "model", tmp_path / "m")
+    model = load(tmp_path / "m")
+    model.language_model.norm.weight.data.fill_(torch.nan)
+    save_file(model.state_dict(), tmp_path / "m" / "model.safetensors")
+    code, out, err = ask(tmp_path / "m", folder / "mono.wav", WHAT)
+    assert (code, out) == (1, "")
+    assert "what is no number" in err
+
+
+def test_a_part_of_the_processors_is_known_on_every_system(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    before = torch.get_num_threads()
+    with _threads():
+        assert torch.get_num_threads() == os.cpu_count()
+    assert torch.get_num_threads() == before
+
+
+def test_a_model_without_time_markers_is_asked_without_them(folder, tmp_path):
+    shutil.copytree(folder / "model", tmp_path / "m")
+    (tmp_path / "m" / "processor_config.json").write_text('{"enable_time_marker": false}')
+    err_by_model = [
+        ask(at, folder / "mono.wav", WHAT, "--max-new-tokens", 1)[2] for at in (folder / "model", tmp_path / "m")
+    ]
+    with_markers, without = (int(re.search(r"(\d+) prompt tokens", err)[1]) for err in err_by_model)
+    assert without == with_markers - 1  # of 3 s
 
 
 def test_beyond_what_one_prompt_holds(folder, tmp_path):
@@ -175,6 +226,7 @@ def test_a_recording_that_breaks_off_is_heard_up_to_there(folder, tmp_path):
     (tmp_path / "cut.flac").write_bytes(data[: len(data) // 2])
     code, _, err = ask(folder / "model", tmp_path / "cut.flac", WHAT, "--max-new-tokens", 2)
     assert code == 0
+    assert re.match(r"noted: .*cut\.flac: .*; 0:0[12] of it are heard\n", err)
     assert re.search(r"1\.\d s of audio", err)
 
 
@@ -216,6 +268,36 @@ def test_an_interrupted_thought_does_not_leave_the_terminal_dim():
     with pytest.raises(KeyboardInterrupt):
         show(interrupted(), out, shows_thoughts=True)
     assert out.getvalue().endswith("\x1b[0m\n")
+
+
+def test_an_interrupted_answer_is_counted_as_far_as_it_came(folder, monkeypatch):
+    class Pressed(io.StringIO):
+        def flush(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdout", Pressed())
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
+    with pytest.raises(KeyboardInterrupt):
+        asking(Ask(checkpoint=folder / "model", audios=(folder / "mono.wav",), question=WHAT), {"top_k": 1})
+    assert re.search(r"3\.0 s of audio, .* said at .*, broken off\n", errors.getvalue())
+
+
+@pytest.mark.parametrize(("encoding", "printed"), [("ascii", b"?A"), ("utf-8", "éA".encode())])
+def test_a_terminal_that_lacks_a_character_shows_another(encoding, printed):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    show(iter([Piece(text="éA", is_thought=False)]), out, shows_thoughts=True)
+    assert out.buffer.getvalue() == printed + b"\n"
+
+
+def test_a_full_disk_is_one_sentence(folder, monkeypatch):
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(StoreError, match="the answer cannot be written: No space left on device"):
+        asking(Ask(checkpoint=folder / "model", audios=(folder / "mono.wav",), question=WHAT), {"top_k": 1})
 
 
 def test_pieces_come_as_they_are_said():

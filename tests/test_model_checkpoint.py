@@ -180,13 +180,55 @@ def test_weights_that_are_views_of_larger_ones_are_saved_alone(model, tmp_path):
     assert same(load(tmp_path / "c"), model)
 
 
-def test_other_keys_of_the_config_are_kept_and_ours_are_new(model, tmp_path):
-    source = {"auto_map": {"AutoConfig": "x"}, "adapter_hidden_size": 5, "language_config": {"use_cache": True}}
-    save(model, tmp_path / "c", config=SMALLEST, source_config=source)
+def test_what_is_trained_is_saved_with_all_that_stood_beside_its_source(sharded, tmp_path):
+    config = json.loads((sharded / "config.json").read_text())
+    config |= {"auto_map": {"AutoConfig": "ü"}, "transformers_version": "4.57.1", "adapter_hidden_size": 112}
+    config["language_config"] |= {"use_cache": True, "torch_dtype": "float64"}
+    (sharded / "config.json").write_text(json.dumps(config))
+    beside = {"tokenizer.json": b"{}", "processing_moss_audio.py": b"raise SystemExit", "merges.txt": b"\xff\r\n"}
+    for name, data in beside.items():
+        (sharded / name).write_bytes(data)
+    trained = load(sharded)
+    with torch.no_grad():
+        trained.lm_head.weight += 1
+    save(trained, tmp_path / "c", config=trained.config, source=sharded, dtype=torch.bfloat16)
     found = json.loads((tmp_path / "c" / "config.json").read_text())
-    assert found["auto_map"] == {"AutoConfig": "x"}
+    assert {name: found[name] for name in ("auto_map", "transformers_version", "dtype", "torch_dtype")} == {
+        **{"auto_map": {"AutoConfig": "ü"}, "transformers_version": "4.57.1"},
+        **{"dtype": "bfloat16", "torch_dtype": "bfloat16"},
+    }
+    text = (tmp_path / "c" / "config.json").read_text(encoding="utf-8")
+    assert "ü" in text
     assert found["language_config"]["use_cache"] is True
-    assert read_config(tmp_path / "c") == SMALLEST
+    assert "torch_dtype" not in found["language_config"], "it would be that of other weights"
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {"config.json", WHOLE, *beside}
+    assert all((tmp_path / "c" / name).read_bytes() == data for name, data in beside.items())
+    assert same(load(tmp_path / "c"), trained.to(torch.bfloat16))
+    save(load(tmp_path / "c"), tmp_path / "c", config=SMALLEST, source=tmp_path / "c", replace=True)  # onto itself
+    assert same(load(tmp_path / "c"), trained)
+    assert (tmp_path / "c" / "config.json").read_text(encoding="utf-8") == text
+    assert all((tmp_path / "c" / name).read_bytes() == data for name, data in beside.items())
+
+
+def test_ours_are_new_where_the_source_says_otherwise(model, folder, tmp_path):
+    full = dataclasses.replace(SMALLEST, encoder_attention=Scope.FULL)
+    save(model, tmp_path / "c", config=full, source=folder)
+    assert read_config(tmp_path / "c") == full
+
+
+def test_a_source_that_is_none_leaves_nothing_half_written(model, folder, tmp_path):
+    (folder / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"config\.json is not there"):
+        save(model, tmp_path / "c", config=SMALLEST, source=folder)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_the_precision_told_is_that_of_most_numbers(model, tmp_path):
+    """Most tensors are small: norms and biases."""
+    mixed = {name: t.bfloat16() if t.numel() > 5_000 else t for name, t in model.state_dict().items()}
+    assert sum(t.dtype == torch.bfloat16 for t in mixed.values()) < len(mixed) / 2
+    save(mixed, tmp_path / "c", config=SMALLEST)
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["dtype"] == "bfloat16"
 
 
 def test_progress_counts_every_byte_once(sharded):
@@ -209,6 +251,11 @@ def test_the_placeholder_may_stand_with_the_processor(folder):
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "processor_config.json").write_text('{"audio_token_id": 77}')
     assert read_config(folder).audio_token_id == 77
+    config["audio_token_id"] = 78
+    (folder / "config.json").write_text(json.dumps(config))
+    assert read_config(folder).audio_token_id == 78, "the config's own goes before"
+    del config["audio_token_id"]
+    (folder / "config.json").write_text(json.dumps(config))
     (folder / "processor_config.json").write_text('{"audio_token_id": "\\u001b[31m"}')
     with pytest.raises(CheckpointError, match=r"processor_config.json: audio_token_id is '\\x1b\[31m'"):
         load(folder)
@@ -221,95 +268,6 @@ def test_a_cache_of_links_to_blobs_loads(model, sharded, tmp_path):
     for path in blobs.iterdir():
         (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
     assert same(load(snapshot), model)
-
-
-# ------------------------------------------------------------------------------------------------ whole or not at all
-
-
-def test_a_save_that_fails_leaves_nothing(model, tmp_path):
-    def fail(folder: Path) -> None:
-        assert (folder / WHOLE).is_file()
-        raise RuntimeError("companion")
-
-    with pytest.raises(RuntimeError, match="companion"):
-        save(model, tmp_path / "c", config=SMALLEST, write_companions=fail)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_replacement_that_fails_leaves_what_was_there(model, folder):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def fail(unnamed: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(CheckpointError, match="No space left on device"):
-        save(fresh(SMALLEST, seed=2), folder, config=SMALLEST, write_companions=fail, replace=True)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-
-def test_companions_are_there_when_the_folder_is(model, tmp_path):
-    def write(folder: Path) -> None:
-        (folder / "tokenizer.json").write_text("{}")
-        assert not (tmp_path / "c").exists()
-
-    save(model, tmp_path / "c", config=SMALLEST, write_companions=write)
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["config.json", WHOLE, "tokenizer.json"]
-
-
-def test_what_holds_something_is_replaced_only_when_told_and_only_if_it_is_a_checkpoint(model, folder, tmp_path):
-    other = fresh(SMALLEST, seed=2)
-    with pytest.raises(CheckpointError, match="already holds something"):
-        save(other, folder, config=SMALLEST)
-    assert same(load(folder), model)
-    save(other, folder, config=SMALLEST, replace=True, shard_bytes=200_000)
-    assert same(load(folder), other)
-    assert not (folder / WHOLE).exists(), "nothing of the former checkpoint is left"
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(CheckpointError, match=r"no config\.json, so it is not replaced"):
-        save(other, tmp_path / "mine", config=SMALLEST, replace=True)
-    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
-    (tmp_path / "empty").mkdir()
-    save(other, tmp_path / "empty", config=SMALLEST)
-    assert same(load(tmp_path / "empty"), other)
-
-
-def test_a_model_that_is_not_its_config_is_not_written(model, tmp_path):
-    with pytest.raises(CheckpointError, match="not what its config describes"):
-        save(model, tmp_path / "c", config=TINY)
-    assert not (tmp_path / "c").exists()
-
-
-def test_what_another_save_is_writing_is_left_alone(model, tmp_path):
-    def save_beside(unnamed: Path) -> None:
-        save(model, tmp_path / "c", config=SMALLEST)
-        assert (unnamed / WHOLE).is_file()
-
-    with pytest.raises(CheckpointError, match="already holds something"):
-        save(fresh(SMALLEST, seed=2), tmp_path / "c", config=SMALLEST, write_companions=save_beside)
-    assert same(load(tmp_path / "c"), model)
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from model.checkpoint import save
-from model.config import ModelConfig, Scope
-from model.initialise import fresh
-from tests.checkpoints import SMALLEST
-save(fresh(SMALLEST), Path(sys.argv[1]), config=SMALLEST, write_companions=lambda folder: os._exit(9))
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_save_has_no_name_and_the_next_one_clears_it_away(model, tmp_path):
-    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path / "c"], cwd=ROOT, check=False).returncode == 9
-    (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".c-")
-    save(model, tmp_path / "c", config=SMALLEST)
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 MEASURED = """

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model import weights
 from model.checkpoint import load, save
 from model.config import ModelConfig
 from model.initialise import fresh
@@ -182,6 +183,46 @@ def test_positions_that_are_stretched_are_refused(name, rope):
     sound["language_config"][name] = rope
     with pytest.raises(ConfigError, match=f"language_config.{name}"):
         ModelConfig.from_json(sound)
+
+
+def test_a_config_of_more_layers_than_there_are_tensors_is_refused_before_they_are_set_up(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["language_config"]["num_hidden_layers"] = 100_000
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "describes 100,002 layers" in refusal(folder)
+
+
+def test_an_index_that_lacks_a_tensor_of_its_shards_is_refused(sharded):
+    change_index(sharded, lambda weight_map: weight_map.pop("audio_encoder.conv1.bias"))
+    first = sorted(path.name for path in sharded.glob("*.safetensors"))[0]
+    assert f"audio_encoder.conv1.bias: {first} has one the index does not name" in refusal(sharded)
+
+
+def test_a_folder_called_blobs_is_not_yet_a_cache(sharded, tmp_path):
+    (tmp_path / "blobs").mkdir()
+    file = sorted(sharded.glob("*.safetensors"))[0]
+    file.rename(tmp_path / "blobs" / file.name)
+    file.symlink_to(tmp_path / "blobs" / file.name)
+    assert "leads out of the folder" in refusal(sharded)
+
+
+def test_a_name_that_only_resembles_the_stored_positions_is_a_difference(model, folder):
+    save_file({**model.state_dict(), "audio_encoder.inv_timescales.weight": torch.zeros(2)}, folder / WHOLE)
+    assert "surplus: audio_encoder.inv_timescales.weight [2]" in refusal(folder)
+
+
+def test_json_beyond_all_measure_is_not_read(folder):
+    with (folder / "config.json").open("r+b") as file:
+        file.truncate(weights.MAX_JSON_BYTES + 1)
+    assert "is larger than 64 MiB" in refusal(folder)
+
+
+def test_calls_that_cannot_be_meant_are_refused(model, folder, tmp_path):
+    with pytest.raises(ValueError, match=r"dtype is torch\.int8"):
+        load(folder, dtype=torch.int8)
+    with pytest.raises(ValueError, match="shard_bytes is 0"):
+        save(model, tmp_path / "c", config=SMALLEST, shard_bytes=0)
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_folder_without_weights_says_so(folder, tmp_path):

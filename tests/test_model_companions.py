@@ -236,6 +236,13 @@ def test_a_pipe_is_not_waited_for(source, tmp_path):
     assert companions.copy(source, tmp_path / "out") == ()
 
 
+def test_a_link_to_a_pipe_is_not_waited_for(source, tmp_path):
+    os.mkfifo(source / "pipe")
+    (source / "vocab.json").symlink_to("pipe")
+    with pytest.raises(InputError, match=r"vocab\.json is no file"):
+        companions.copy(source, tmp_path / "out")
+
+
 def test_no_folder_is_an_error(source, tmp_path):
     with pytest.raises(InputError, match="nowhere cannot be listed"):
         companions.copy(tmp_path / "nowhere", tmp_path / "out")

@@ -254,3 +254,15 @@ def test_there_are_letters_for_26_options(num_options):
 )
 def test_much_of_it_does_no_harm(shred):
     assert parse(much(shred), options=OPTIONS).answer in (None, "A")
+
+
+@pytest.mark.parametrize(
+    "text", ["The answer isn't A, the answer is B.", "The answer is not A; choose B", "Don’t pick A: answer B"]
+)
+def test_what_is_denied_is_no_answer(text):
+    assert parse(text).answer == "B"
+
+
+def test_any_letter_given_with_the_text_of_another_option_contradicts():
+    options = ["a dog barks", "a cat meows"]
+    assert parse("Answer: A. a dog barks\nAnswer: A. a cat meows", options=options).answer is None

@@ -202,3 +202,8 @@ def test_much_of_it_does_no_harm(shred):
     text = much(shred)
     assert len(plain(text)) == len(text)
     write(parse(text).pieces)
+
+
+@pytest.mark.parametrize("text", ["see 3.0:16-0:20", "verse 1,0:03-0:16", "at :0:03-0:16"])
+def test_what_goes_on_from_other_digits_is_no_range(text):
+    assert parse(text).items == ()

@@ -4,15 +4,12 @@ In float32 on the CPU logits differ by rounding alone, less than 1e-5; ids are t
 """
 
 import gc
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer as RawTokenizer
 
-from model import decoding
+from model import decoding, generate
 from model.attention import KVCache
 from model.decoding import decode_step, empty_cache, prefill
 from model.generate import Finish, Generator, Request
@@ -137,6 +134,19 @@ def test_how_prompts_are_read_together_changes_nothing(generator, monkeypatch, p
     wanted = [answer.ids for answer in generator.generate(REQUESTS, GREEDY)]
     monkeypatch.setattr(decoding, "PREFILL_TOKENS", prefill_tokens)
     assert [answer.ids for answer in generator.generate(REQUESTS, GREEDY)] == wanted
+
+
+@pytest.mark.parametrize("prefill_tokens", [1, 300, 1_000, 1 << 20])
+def test_prompts_are_read_together_as_far_as_they_fit(monkeypatch, prefill_tokens):
+    monkeypatch.setattr(decoding, "PREFILL_TOKENS", prefill_tokens)
+    lengths = [len(request.prompt.ids) for request in REQUESTS]
+    groups = list(decoding._groups([(request.prompt, request.mels) for request in REQUESTS]))
+    assert [row for group in groups for row in range(group.start, group.stop)] == list(range(len(lengths)))
+    for group in groups:
+        size = group.stop - group.start
+        assert size == 1 or max(lengths[group]) * size <= prefill_tokens
+        if group.stop < len(lengths):
+            assert max(lengths[group.start : group.stop + 1]) * (size + 1) > prefill_tokens
 
 
 def test_the_same_question_is_read_once_and_answered_differently(model, generator, monkeypatch):
@@ -282,7 +292,10 @@ def test_no_budget_is_a_budget_never_spent(generator):
 # ------------------------------------------------------------------------------------------ limits, and what is left
 
 
-def test_an_answer_ends_where_the_positions_do():
+@pytest.mark.parametrize("step_tokens", [1, 256])
+def test_an_answer_ends_where_the_positions_do(monkeypatch, step_tokens):
+    """With no room to spare, a row that has ended must stay where it is while the other speaks on."""
+    monkeypatch.setattr(generate, "ROOM_STEP_TOKENS", step_tokens)
     model = tiny(config=replace(TINY, language_config=replace(TINY.language_config, max_position_embeddings=64)))
     generator, free = Generator(model, TOKENIZER), replace(GREEDY, stop_ids=(), max_new_tokens=100)
 
@@ -353,7 +366,7 @@ def test_half_precision_stays_half(model):
     assert all(isinstance(value, float) for value in answers[0].logprobs)
 
 
-# ------------------------------------------------------------------------------------------ compiled, and published
+# ------------------------------------------------------------------------------------------ compiled
 
 
 @pytest.mark.slow
@@ -370,47 +383,3 @@ def test_the_compiled_step_is_the_same(model, generator, sampling):
     agree(REQUESTS[:3], replace(sampling, stop_ids=()))
     with torch._dynamo.config.patch(error_on_recompile=True):  # other prompts, seeds, limits and stops: the same shapes
         agree([REQUESTS[3], *REQUESTS[:3]], replace(sampling, seed=9, max_new_tokens=5, thinking_budget=2))
-
-
-PARITY = Path(__file__).parents[2] / "shared" / "parity"
-
-
-def parity_tokenizer() -> Tokenizer:
-    """Bytes, with the special ids the reference was made with: 600 to 602, digits 15 to 24."""
-    body = json.loads(build().to_str())
-    fixed = {"<|AUDIO|>": 600, "<|audio_bos|>": 601, "<|audio_eos|>": 602} | {str(d): 15 + d for d in range(10)}
-    spare = iter(number for number in range(600) if number not in fixed.values())
-    ids = {token: fixed[token] if token in fixed else next(spare) for token in body["model"]["vocab"]}
-    body["model"]["vocab"] = ids
-    for token in body["added_tokens"]:
-        token["id"] = ids[token["content"]]
-    return Tokenizer(RawTokenizer.from_str(json.dumps(body)))
-
-
-@pytest.mark.parametrize("scope", ["block_4s", "full"])
-def test_says_what_the_published_code_says(scope):
-    folder = PARITY / scope
-    if not folder.is_dir():
-        pytest.skip("no reference activations beside the checkout (../shared/parity)")
-    from safetensors.torch import load_file
-
-    from model.checkpoint import read_config
-    from model.config import Scope
-    from model.model import AudioLM
-
-    config = replace(read_config(folder), audio_token_id=600, encoder_attention=Scope(scope))
-    model = AudioLM(config)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    cases = load_file(folder / "cases.safetensors")
-    names = sorted({name.split(".")[0] for name in cases})
-    requests, wanted = [], []
-    for name in names:
-        mel = cases[f"{name}.mel"].numpy()
-        ids = tuple(cases[f"{name}.input_ids"][0].tolist())
-        requests.append(Request(prompt=Prompt(ids=ids, frames=(mel.shape[1],)), mels=(mel,)))
-        wanted.append(tuple(cases[f"{name}.greedy_ids"][0].tolist()))
-    sampling = Sampling(temperature=0.0, max_new_tokens=len(wanted[0]), stop_ids=())
-    answers = Generator(model, parity_tokenizer()).generate(requests, sampling)
-    asked = [(request.prompt, request.mels) for request in requests]
-    assert decoding.greedy_ids(model, asked, len(wanted[0])).tolist() == list(map(list, wanted))
-    assert [answer.ids for answer in answers] == wanted

@@ -145,6 +145,22 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it(top_p, kept):
     assert left.isfinite().tolist() == [[False, *[index < kept for index in range(4)]]]
 
 
+def test_of_a_thousand_equals_top_p_keeps_the_first():
+    left = filtered(torch.zeros(2, 1000), Sampling(top_k=0, top_p=0.2505))
+    assert left.isfinite().nonzero()[:, 1].tolist() == [*range(251)] * 2
+
+
+def test_the_last_number_draws_the_last_token_where_a_sum_falls_short_of_one():
+    """The sum of 151,936 probabilities in float32 is not one; what is drawn is a share of that sum."""
+    row_BV = torch.randn(1, 151_936, generator=torch.Generator().manual_seed(1)) / 100
+    total = float(row_BV.softmax(1).cumsum(1)[0, -1])
+    assert total != 1
+    ids = [choose(row_BV, torch.tensor([u]), Sampling(top_k=0)).ids_B.item() for u in (0.5, 1 - 2**-24)]
+    reached_V = row_BV.softmax(1).cumsum(1)[0] / total
+    assert ids[0] == int((reached_V > 0.5).nonzero()[0])
+    assert ids[1] > 151_900
+
+
 @pytest.mark.parametrize("sampling", SETTINGS)
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-24])
 def test_what_cannot_be_is_never_chosen(sampling, uniform):
@@ -203,6 +219,7 @@ def test_a_whole_vocabulary_is_summed_well_enough():
         ({"max_new_tokens": 0}, "max_new_tokens is 0"),
         ({"thinking_budget": -2}, "thinking_budget is -2"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 1 << 63}, "seed is 9223372036854775808"),
         ({"stop_ids": (-3,)}, "stop_ids holds -3"),
     ],
 )

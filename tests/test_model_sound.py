@@ -73,6 +73,13 @@ def test_a_tone_stays_a_tone(rate_hz):
     assert np.abs(found - wanted)[100:-100].max() < 5e-3
 
 
+def test_the_longest_prompt_is_heard_whole():
+    minutes = [np.zeros(60 * 1_000, np.float32)] * (MAX_AUDIO_S // 60)
+    assert len(at_16_khz(minutes, 1_000)) == MAX_AUDIO_S * 16_000
+    with pytest.raises(InputError, match="45 minutes"):
+        at_16_khz([*minutes, np.zeros(1, np.float32)], 1_000)
+
+
 def test_16_khz_is_left_as_it_is():
     samples = noise(1_000)
     assert np.array_equal(at_16_khz(blocks(samples, 77), 16_000), samples)

@@ -118,6 +118,8 @@ def test_an_earlier_turns_thought_is_not_this_ones():
         ([THINK, "\n", END, "\n\nstripped"], "stripped", ""),
         ([THINK, "\nnever ended\n"], "", "never ended"),
         ([THINK, "é", END, "ü"], "ü", "é"),
+        ([THINK, "a\n", END, "x", THINK, "b", END], "x", "ab"),
+        ([THINK, *TOKENIZER.encode("é")[:1], END, "a"], "a", "\ufffd"),
     ],
 )
 def test_thoughts_and_answer_are_told_apart(parts, answer, thinking):

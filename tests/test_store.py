@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from schemas.errors import StoreError
-from schemas.store import BLOCK_BYTES, LocalStore, RangeFile, S3Store, local_path, local_uri, place, store_at
+from schemas.store import BLOCK_BYTES, LocalStore, RangeFile, S3Store, local_path, local_uri, place, runs, store_at
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -133,6 +133,13 @@ def test_half_written_files_of_the_dead_are_swept_and_of_the_living_kept(tmp_pat
     assert list(store.list()) == []
     store.sweep()
     assert (dead.exists(), living.exists()) == (False, True)
+
+
+def test_who_runs_is_asked_of_the_system_and_not_of_a_file_system():
+    assert runs(os.getpid())
+    assert runs(os.getppid())
+    assert not runs(999_999_999)
+    assert not runs(10**30)
 
 
 @pytest.mark.parametrize("name", [b"plain.wav", "ü 'quoted' \"name\".wav".encode(), b"not-utf8-\xff.wav"])
