@@ -55,7 +55,8 @@ class AudioEncoder(nn.Module):
         self.layers = nn.ModuleList([EncoderLayer(config, scope) for _ in range(config.encoder_layers)])
         self.layer_norm = nn.LayerNorm(D, eps=config.layer_norm_eps)
         self.out_proj = nn.Linear(D, config.output_dim, bias=False) if config.output_dim != D else nn.Identity()
-        self.taps = config.deepstack_encoder_layer_indexes
+        taps = config.deepstack_encoder_layer_indexes
+        self.taps = tuple(sorted(taps)) if scope is Scope.FULL else taps  # the first release took them as they came
         self.block_frames = config.block_frames if scope is Scope.BLOCK_4S else None
         self.frames_at_once = config.conv_chunksize * config.block_frames
 
