@@ -108,7 +108,7 @@ class ModelConfig:
 
     @property
     def num_taps(self) -> int:
-        """Taps of the encoder that DeepStack merges, each into the language layer of its place while there are any."""
+        """Taps of the encoder that have a merger; tap k is for language layer k, where there is one."""
         return min(len(self.audio_config.deepstack_encoder_layer_indexes), self.deepstack_num_inject_layers)
 
     @classmethod

@@ -155,7 +155,8 @@ class AudioLM(nn.Module):
         """Logits (B, T, V). `frames` are the lengths of the audios that lie end to end in `mel_MF`.
 
         For sequences packed into rows, `positions_BT` and `sight` come from `attention.positions_in` and
-        `attention.packed_sight`. Raises ValueError where placeholders and audio tokens do not match in number.
+        `attention.packed_sight`. Raises ValueError where placeholders and audio tokens do not match in number; without
+        audio a placeholder is a token like any other.
         """
         heard = self.hear(mel_MF, frames) if mel_MF is not None and frames else None
         return self.lm_head(self.read(tokens_BT, heard, positions_BT=positions_BT, sight=sight))

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 
 from model.model import AudioLM
-from model.parallel import shard
+from model.parallel import compile_layers, shard
 from tests.models import noise_mel, tiny, told
 
 RANKS = 2
@@ -65,3 +65,21 @@ def test_two_processes_compute_what_one_does(tmp_path):
             for name, weight in whole.named_parameters():
                 assert weight.grad.abs().sum() > 0
                 torch.testing.assert_close(found["gradients"][name], weight.grad / RANKS, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_layers_compute_what_they_did():
+    torch.set_num_threads(1)
+    plain, compiled = tiny(), compile_layers(tiny())
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    from torch._dynamo.utils import counters  # takes seconds to import
+
+    counters.clear()
+    with torch.no_grad():
+        for length in (730, 401, 1203):
+            tokens_BT, mel = torch.tensor([told([length], list(range(20, 30)))]), noise_mel(length)
+            torch.testing.assert_close(
+                compiled(tokens_BT, mel, [length]), plain(tokens_BT, mel, [length]), atol=1e-4, rtol=0
+            )
+    assert counters["stats"]["unique_graphs"] <= 6  # of all layers and lengths together
