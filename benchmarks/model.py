@@ -105,7 +105,7 @@ def _plans(arguments: argparse.Namespace) -> Iterator[Plan]:
 def _results(plan: Plan) -> Iterator[Result]:
     """Those of a plan as its process sends them; a process that dies leaves a line that says so."""
     receiver, sender = get_context("spawn").Pipe(duplex=False)
-    process = get_context("spawn").Process(target=_send_results, args=(plan, sender))
+    process = get_context("spawn").Process(target=_send_results, args=(plan, sender), daemon=True)
     process.start()
     sender.close()
     while True:

@@ -201,7 +201,7 @@ def part_of(plan: Plan, names: Sequence[str]) -> AudioLM:
 
 
 def _tokens(model: AudioLM, plan: Plan, batch: int, length: int) -> Tensor:
-    return torch.randint(0, model.config.audio_token_id, (batch, length), device=plan.device)
+    return torch.randint(0, model.config.language_config.vocab_size, (batch, length), device=plan.device)
 
 
 def _cache(model: AudioLM, plan: Plan, batch: int) -> KVCache:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from jobs.show import duration, safe
 from model.checkpoint import load, read_config
+from model.frames import FRAME_MS, SAMPLE_RATE_HZ
 from model.generate import Finish, Generator, Request
 from model.mel import Floats, log_mel
 from model.model import AudioLM
@@ -30,6 +31,7 @@ from schemas.errors import ConfigError, DecodeError, InputError
 GENERATION_CONFIG = "generation_config.json"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LONGEST_S = 10_000_000  # four months: beyond any recording, within what seeking takes
+SHARED_PARAMETERS = 100_000_000
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 
 
@@ -93,11 +95,11 @@ def ask(asked: Ask, overrides: dict[str, float | int | None]) -> None:
     prompt = render(question(asked.question, frames), tokenizer, time_markers=tokenizer.time_markers)
     check_fits(len(prompt.ids), frames, config.language_config.max_position_embeddings, 1)
     request = Request(prompt=prompt, mels=mels)
-    with _threads():
-        model = _loaded(asked.checkpoint, dtype, device, errors)
-        generator = Generator(model, tokenizer, compiled=asked.compiled)
-        tally = Tally(audio_s=sum(frames) / 100, prompt_tokens=len(prompt.ids))
-        pieces = _pieces(generator, request, sampling, tally)
+    model = _loaded(asked.checkpoint, dtype, device, errors)
+    generator = Generator(model, tokenizer, compiled=asked.compiled)
+    tally = Tally(audio_s=sum(frames) * FRAME_MS / 1000, prompt_tokens=len(prompt.ids))
+    pieces = _pieces(generator, request, sampling, tally)
+    with _threads(model):
         show(pieces, sys.stdout, shows_thoughts=asked.shows_thoughts)
     errors.print(tally.line(), markup=False)
 
@@ -156,8 +158,8 @@ def _samples(path: Path, asked: Ask, errors: Console) -> Floats:
     if not len(samples):
         raise InputError(f"{safe(str(path))}: {reader.trouble or f'it ends before {start_ms / 1000:.1f} s'}")
     if reader.trouble:
-        seconds = duration(len(samples) / 16_000)
-        errors.print(f"noted: {safe(str(path))}: {safe(reader.trouble)}; {seconds} of it are heard", markup=False)
+        heard = duration(len(samples) / SAMPLE_RATE_HZ)
+        errors.print(f"noted: {safe(str(path))}: {safe(reader.trouble)}; {heard} of it is heard", markup=False)
     return samples
 
 
@@ -189,10 +191,11 @@ def _dtype(name: str | None) -> torch.dtype | None:
 
 
 @contextmanager
-def _threads() -> Iterator[None]:
-    """One command at a time is all there is, so it takes every processor it may."""
+def _threads(model: AudioLM) -> Iterator[None]:
+    """Every processor for a model that is worth it; a small one is slower shared out."""
     before = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if sum(parameter.numel() for parameter in model.parameters()) >= SHARED_PARAMETERS:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs import show
+from jobs.model import check_installed
 from jobs.model import commands as model_commands
 from jobs.recipes import load
 from pipeline.annotate import Standing, check_run, plan_new, plan_retry, read_run, standing, unfinished
@@ -25,7 +26,7 @@ from pipeline.lot import Lot, Piece
 from pipeline.plan import Plan
 from pipeline.report import dataset_card, step_reports, totals
 from pipeline.route import AnnotateConfig, route
-from schemas.errors import ConfigError, EarmarkError, InputError
+from schemas.errors import EarmarkError, InputError
 from schemas.rows import to_row
 from schemas.shard import IndexRow, Receipt, Status, read_index, read_record, shards_in
 from schemas.store import Store, store_at
@@ -194,7 +195,7 @@ def ask(
         raise InputError(f"there is a recording or a question missing beside {show.safe(question)!r}; give both")
     if os.path.isfile(question):  # Path.is_file raises for a long question
         raise InputError(f"the question is missing: the last argument is the file {show.safe(question)}")
-    _check_model_extra()
+    check_installed()
     from jobs.ask import Ask
     from jobs.ask import ask as answer
 
@@ -321,17 +322,6 @@ def _run(
     store.put("README.md", card.encode())
     _print_failures(now)
     _end(now)
-
-
-def _check_model_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("safetensors", "tokenizers") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; the model needs the extra "
-            "`model`: pip install -c constraints.txt -e '.[model]'"
-        )
 
 
 def _planned_ms(lot: Lot[Piece]) -> int:

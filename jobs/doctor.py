@@ -26,12 +26,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """A package a recipe uses; `carries` is what its wheel brings along."""
+    """A package a recipe or the model uses; `carries` is what its wheel brings along."""
 
     package: str
     module: str
     use: str
     carries: str = ""
+    extra: str = ""  # the extra it comes with, which recipes do without
 
 
 NEEDS: dict[str, tuple[Need, ...]] = {
@@ -48,6 +49,12 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(package="ray", module="ray", use="the engine"),
         Need(package="pyarrow", module="pyarrow", use="plans and indexes"),
         Need(package="boto3", module="boto3", use="s3:// addresses"),
+    ),
+    "model": (
+        Need(package="torch", module="torch", use="earmark ask and model", extra="model"),
+        Need(package="torchaudio", module="torchaudio", use="resampling", extra="model"),
+        Need(package="safetensors", module="safetensors", use="weights", extra="model"),
+        Need(package="tokenizers", module="tokenizers", use="text to ids", extra="model"),
     ),
 }
 
@@ -68,7 +75,9 @@ def findings(output: str | None) -> Iterator[Finding]:
 def _package(recipe: str, need: Need) -> Finding:
     what = f"{recipe}: {need.package}"
     if importlib.util.find_spec(need.module) is None:
-        return Finding(what=what, ok=False, detail=f"for {need.use}; mend with: pip install -c constraints.txt -e .")
+        place = f'".[{need.extra}]"' if need.extra else "."
+        mend = f"for {need.use}; mend with: pip install -c constraints.txt -e {place}"
+        return Finding(what=what, ok=False, detail=mend, needed=not need.extra)
     carries = f" ({need.carries} in the package)" if need.carries else ""
     return Finding(what=what, ok=True, detail=f"{metadata.version(need.package)} for {need.use}{carries}")
 

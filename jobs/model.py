@@ -59,7 +59,7 @@ def show_size(
     earmark model show 4b
     earmark model show checkpoints/tiny --json
     """
-    _check_installed()
+    check_installed()
     from model.memory import GPUS, inference, parameters, training
 
     config = _config(what)
@@ -119,7 +119,7 @@ def init(
     earmark model init tiny checkpoints/tiny
     earmark model init small checkpoints/small --texts captions.txt --seed 1
     """
-    _check_installed()
+    check_installed()
     from model import companions
     from model.checkpoint import save
     from model.initialise import fresh
@@ -157,7 +157,7 @@ def check(
     earmark model check references/block_4s
     earmark model check references/full
     """
-    _check_installed()
+    check_installed()
     from model.parity import check as compare
 
     found = compare(folder)
@@ -172,7 +172,7 @@ def check(
 # ------------------------------------------------------------------------------------------ behind the doors
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(

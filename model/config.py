@@ -135,11 +135,11 @@ class ModelConfig:
         _refuse_unless(
             not language.get("use_sliding_window"), f"{where}: language_config.use_sliding_window is not supported"
         )
-        top = {k: v for k, v in found.items() if k not in ("audio_config", "language_config")}
         audio = EncoderConfig(
             **_values(EncoderConfig, _section(found, "audio_config", where), f"{where}: audio_config.")
         )
-        if top.get("deepstack_num_inject_layers", 0) is None:  # as published: all that are tapped
+        top = {k: v for k, v in found.items() if k not in ("audio_config", "language_config")}
+        if top.get("deepstack_num_inject_layers") is None:  # as published: without a number, all taps there are
             top["deepstack_num_inject_layers"] = len(audio.deepstack_encoder_layer_indexes)
         return cls(
             audio_config=audio,

@@ -1,8 +1,11 @@
 """One model over many devices, and compiled: functions that take the model. `model.py` knows of neither."""
 
+from functools import partial
+
 import torch
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.utils.checkpoint import checkpoint
 
 from model.model import AudioLM
 
@@ -15,6 +18,16 @@ def compile_layers(model: AudioLM) -> AudioLM:
     """
     for layer in [*model.audio_encoder.layers, *model.language_model.layers]:
         layer.compile(dynamic=True)
+    return model
+
+
+def checkpoint_layers(model: AudioLM) -> AudioLM:
+    """Keep of every layer only what enters it, and compute the rest again in the backward pass (arXiv:1604.06174).
+
+    In place, by layer; names and the state dict stay as they are. To be called before `compile_layers` and `shard`.
+    """
+    for layer in [*model.audio_encoder.layers, *model.language_model.layers]:
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
     return model
 
 
