@@ -121,10 +121,11 @@ def test_quantities_that_were_not_kept_are_passed_over(copy):
 
 
 @pytest.mark.parametrize("lengths", [[800], [1_300], [64_160]])
-def test_the_placeholder_is_found_where_nothing_names_it(tmp_path, lengths):
+@pytest.mark.parametrize("placeholder", [5, 400])
+def test_the_placeholder_is_found_where_nothing_names_it(tmp_path, lengths, placeholder):
     """Of one or two tokens there are many ids that occur as often; 51 times `text` holds one."""
     text = [*TEXT, 65, 65, 66, 66, *[67] * 51]
-    write_references(tmp_path, tiny(config=config()), lengths, text=text)
+    write_references(tmp_path, tiny(config=config(audio_token_id=placeholder)), lengths, text=text)
     edit_config(tmp_path, audio_token_id=...)
     assert wrong(check(tmp_path)) == set()
 
