@@ -161,7 +161,7 @@ def check(
     from model.parity import check as compare
 
     found = compare(folder)
-    console.print(_difference_table(found))
+    console.print(_difference_table(found), width=max(console.width, 200), crop=False)  # its numbers are never cut
     wrong = [comparison for comparison in found if not comparison.ok]
     marked = "; ! marks the others" if wrong else ""
     console.print(f"{len(found) - len(wrong):,} of {len(found):,} are as close as they must be{marked}", markup=False)
@@ -262,15 +262,23 @@ def _training_table(name: str, found: Sequence["TrainingMemory"]) -> Table:
 
 
 def _difference_table(found: Sequence["Comparison"]) -> Table:
-    cases = list(dict.fromkeys(comparison.case for comparison in found))
-    by_place = {(comparison.quantity, comparison.case): comparison for comparison in found}
-    table = _table("difference", *(f"case {safe(case)}" for case in cases), "allowed")
-    for quantity in dict.fromkeys(comparison.quantity for comparison in found):
-        row = [by_place.get((quantity, case)) for case in cases]
-        allowed = next(comparison.allowed for comparison in row if comparison)
-        cells = ["" if entry is None else f"{entry.largest:.1e}{'' if entry.ok else ' !'}" for entry in row]
-        table.add_row(safe(quantity), *cells, f"{allowed:.1e}")
+    """A row for each case, because there may be many, and a column for each quantity."""
+    allowed = {comparison.quantity: comparison.allowed for comparison in found}
+    by_place = {(comparison.case, comparison.quantity): comparison for comparison in found}
+    table = _table("case", *allowed)
+    for case in dict.fromkeys(comparison.case for comparison in found):
+        row = [by_place.get((case, quantity)) for quantity in allowed]
+        table.add_row(safe(case), *("" if entry is None else _difference(entry) for entry in row))
+    table.add_row("allowed", *map(_decimals, allowed.values()), style="dim")
     return table
+
+
+def _difference(comparison: "Comparison") -> str:
+    return f"{_decimals(comparison.largest)}{'' if comparison.ok else '!'}"
+
+
+def _decimals(number: float) -> str:
+    return f"{number:.0e}" if number else "0"
 
 
 def _gib(num_bytes: int) -> str:

@@ -21,8 +21,13 @@ FlexAttention, or None: every token itself and those before it."""
 
 
 def causal_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Sight, dropout: float = 0.0) -> Tensor:
-    """Grouped-query attention (arXiv:2305.13245): H / G neighbouring heads share keys and values; (B, H, T, K)."""
+    """Grouped-query attention (arXiv:2305.13245): H / G neighbouring heads share keys and values; (B, H, T, K).
+
+    Raises ValueError for dropout under a mask of blocks: FlexAttention has none.
+    """
     if sight is not None and not isinstance(sight, Tensor):
+        if dropout:
+            raise ValueError(f"dropout {dropout} with a mask of blocks: FlexAttention has none; take a plain mask")
         return _flex_attention()(q_BHTK, k_BGSK, v_BGSK, block_mask=sight, enable_gqa=True)
     if q_BHTK.shape[2] == 1 and sight is not None:
         return _one_token(q_BHTK, k_BGSK, v_BGSK, sight)

@@ -23,7 +23,7 @@ class Scope(StrEnum):
     """How far the encoder's attention reaches.
 
     `block_4s`: within blocks of 4 s that hear nothing of each other, as the published code does today.
-    `full`: over the whole audio, both ways, as its first release did.
+    `full`: over the whole audio, both ways, as its first release did; taps are then in the order of the layers.
     `sliding_window`: each token hears itself and the tokens before it, `encoder_attention_window_size` in all (8 s),
     as the paper is reported to say; the one reading under which an encoder can stream with cached keys.
     """
@@ -108,7 +108,7 @@ class ModelConfig:
 
     @property
     def num_taps(self) -> int:
-        """Encoder layers DeepStack taps, and language layers that hear them."""
+        """Taps of the encoder that have a merger; tap k is for language layer k, where there is one."""
         return min(len(self.audio_config.deepstack_encoder_layer_indexes), self.deepstack_num_inject_layers)
 
     @classmethod
@@ -215,15 +215,16 @@ def _check(config: ModelConfig) -> None:
     supported = {
         "audio_config.activation_function": (audio.activation_function, "gelu"),
         "audio_config.downsample_rate": (audio.downsample_rate, 8),
+        "audio_config.num_mel_bins": (audio.num_mel_bins, 128),
         "language_config.hidden_act": (language.hidden_act, "silu"),
         "language_config.attention_bias": (language.attention_bias, False),
+        "ignore_index": (config.ignore_index, IGNORE),
     }
     for name, (value, wanted) in supported.items():
         _refuse_unless(value == wanted, f"{name} is {value!r}; only {wanted!r} is supported")
     dividing = {
         "audio_config.d_model by encoder_attention_heads": (audio.d_model, audio.encoder_attention_heads),
         "audio_config.d_model by two (positions are halves)": (audio.d_model, 2),
-        "audio_config.num_mel_bins by downsample_rate": (audio.num_mel_bins, audio.downsample_rate),
         "audio_config.n_window by 4 (blocks are whole tokens)": (audio.n_window, 4),
         "language_config.num_attention_heads by num_key_value_heads": (
             language.num_attention_heads,
@@ -238,9 +239,8 @@ def _check(config: ModelConfig) -> None:
         f"deepstack_encoder_layer_indexes {list(taps)} must be different ones of the {audio.encoder_layers} layers",
     )
     _refuse_unless(
-        config.num_taps <= language.num_hidden_layers,
-        f"{config.num_taps} DeepStack taps for {language.num_hidden_layers} language layers: lower "
-        "deepstack_num_inject_layers",
+        config.deepstack_num_inject_layers >= 0,
+        f"deepstack_num_inject_layers is {config.deepstack_num_inject_layers}; it must be zero or more",
     )
 
 

@@ -68,7 +68,8 @@ class EncoderLayer(nn.Module):
         inner = F.dropout(F.gelu(self.fc1(self.final_layer_norm(x_BAD))), self.activation_dropout, self.training)
         x_BAD = x_BAD + F.dropout(self.fc2(inner), self.dropout, self.training)
         if x_BAD.dtype == torch.float16:  # as released: half precision overflows here
-            x_BAD = x_BAD.clamp(*(limit * torch.finfo(torch.float16).max for limit in (-1, 1)))
+            limit = torch.finfo(torch.float16).max - 1000
+            x_BAD = x_BAD.clamp(-limit, limit)
         return x_BAD
 
 

@@ -55,7 +55,8 @@ class AudioEncoder(nn.Module):
         self.layers = nn.ModuleList([EncoderLayer(config, scope) for _ in range(config.encoder_layers)])
         self.layer_norm = nn.LayerNorm(D, eps=config.layer_norm_eps)
         self.out_proj = nn.Linear(D, config.output_dim, bias=False) if config.output_dim != D else nn.Identity()
-        self.taps = config.deepstack_encoder_layer_indexes
+        taps = config.deepstack_encoder_layer_indexes
+        self.taps = tuple(sorted(taps)) if scope is Scope.FULL else taps  # the first release took them as they came
         self.block_frames = config.block_frames if scope is Scope.BLOCK_4S else None
         self.frames_at_once = config.conv_chunksize * config.block_frames
 
@@ -154,7 +155,8 @@ class AudioLM(nn.Module):
         """Logits (B, T, V). `frames` are the lengths of the audios that lie end to end in `mel_MF`.
 
         For sequences packed into rows, `positions_BT` and `sight` come from `attention.positions_in` and
-        `attention.packed_sight`. Raises ValueError where placeholders and audio tokens do not match in number.
+        `attention.packed_sight`. Raises ValueError where placeholders and audio tokens do not match in number; without
+        audio a placeholder is a token like any other.
         """
         heard = self.hear(mel_MF, frames) if mel_MF is not None and frames else None
         return self.lm_head(self.read(tokens_BT, heard, positions_BT=positions_BT, sight=sight))

@@ -27,12 +27,16 @@ from schemas.errors import InputError
 CASES = "cases.safetensors"
 NEEDED = ("waveform", "input_ids")
 ALLOWED = {"mel": 1e-5, "encoder_out": 1e-4, "tap": 1e-4, "logits": 1e-4, "loss": 1e-4, "greedy_ids": 0.0}
-"""The largest absolute difference in float32. Of `greedy_ids` none may differ."""
+"""The largest difference in float32, as `Comparison` measures it. Of `greedy_ids` none may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One quantity of one case: the largest absolute difference, or for ids how many differ."""
+    """One quantity of one case: the largest absolute difference, or for ids how many differ.
+
+    Where the root mean square of the reference is above one, the difference is divided by it: float32 has so many
+    digits, wherever the point is. It is infinite where the numbers are not as many, or the model has none to compare.
+    """
 
     case: str
     quantity: str
@@ -47,26 +51,53 @@ class Comparison:
 def check(folder: Path, device: str = "cpu") -> list[Comparison]:
     """Compare everything `folder` has a reference for, in float32.
 
-    Raises InputError where there are no cases or a case lacks its inputs.
+    Raises InputError where there are no cases, a case lacks its inputs, or its ids and its waveform do not belong
+    together.
     """
     cases = _cases(folder)
-    config = read_config(folder)
-    if not (folder / PROCESSOR_CONFIG).exists():
-        config = replace(config, audio_token_id=_audio_token_id(cases))
-    model = load(folder, config=config, dtype=torch.float32, device=device)
+    model = load(folder, config=read_config(folder), dtype=torch.float32, device=device)
     with torch.inference_mode():
+        model.config = replace(model.config, audio_token_id=_audio_token_id(model, cases, device))
         return [found for name, case in cases.items() for found in _compare(model, name, case, device)]
 
 
 def _compare(model: AudioLM, name: str, case: Mapping[str, Tensor], device: str) -> Iterator[Comparison]:
-    for quantity, ours in _computed(model, case, device):
-        if quantity in case:
-            yield _difference(name, quantity, ours, case)
+    mel_MF = _mel(name, case)
+    _check_ids(model, name, case, mel_MF.shape[1])
+    computed = dict(_computed(model, mel_MF, case, device))
+    for quantity in [*computed, *sorted(case.keys() - computed.keys())]:
+        kind = quantity.rstrip("0123456789")
+        if quantity in case and kind in ALLOWED:
+            largest = _difference(quantity, computed.get(quantity), case[quantity])
+            yield Comparison(case=name, quantity=quantity, largest=largest, allowed=ALLOWED[kind])
 
 
-def _computed(model: AudioLM, case: Mapping[str, Tensor], device: str) -> Iterator[tuple[str, Tensor]]:
+def _mel(name: str, case: Mapping[str, Tensor]) -> Tensor:
+    try:
+        return torch.from_numpy(log_mel(case["waveform"].float().squeeze(0).numpy()))
+    except InputError as error:
+        raise InputError(f"case {name}: {error}") from error
+
+
+def _check_ids(model: AudioLM, name: str, case: Mapping[str, Tensor], num_frames: int) -> None:
+    ids, vocab_size = case["input_ids"], model.config.language_config.vocab_size
+    if ids.ndim != 2 or len(ids) != 1 or ids.is_floating_point():
+        raise InputError(f"case {name}: input_ids is {ids.dtype} of shape {list(ids.shape)}; it must be ids, (1, T)")
+    if not 0 <= ids.min() <= ids.max() < vocab_size:
+        raise InputError(
+            f"case {name}: ids go from {ids.min()} to {ids.max()}, and the model has the tokens 0 to {vocab_size - 1}"
+        )
+    if (found := int((ids == model.config.audio_token_id).sum())) != (wanted := num_audio_tokens(num_frames)):
+        raise InputError(
+            f"case {name}: input_ids has {found} audio placeholders (id {model.config.audio_token_id}) and the "
+            f"waveform makes {wanted} audio tokens"
+        )
+    if "labels" in case and case["labels"].shape != ids.shape:
+        raise InputError(f"case {name}: labels has the shape {list(case['labels'].shape)}, input_ids {list(ids.shape)}")
+
+
+def _computed(model: AudioLM, mel_MF: Tensor, case: Mapping[str, Tensor], device: str) -> Iterator[tuple[str, Tensor]]:
     """What the code here makes of the case's waveform and ids, quantity by quantity."""
-    mel_MF = torch.from_numpy(log_mel(case["waveform"].flatten().numpy()))
     yield "mel", mel_MF
     mel_MF, tokens_BT, frames = mel_MF.to(device), case["input_ids"].to(device), [mel_MF.shape[1]]
     last_ND, taps_ND = model.audio_encoder(mel_MF, frames)
@@ -83,15 +114,14 @@ def _computed(model: AudioLM, case: Mapping[str, Tensor], device: str) -> Iterat
         yield "greedy_ids", greedy_ids(model, [(prompt, (mel_MF.cpu().numpy(),))], case["greedy_ids"].numel())
 
 
-def _difference(name: str, quantity: str, ours: Tensor, case: Mapping[str, Tensor]) -> Comparison:
-    ours, theirs = ours.cpu(), case[quantity]
-    if ours.numel() != theirs.numel():
-        largest = float("inf")
-    elif quantity == "greedy_ids":
-        largest = float((ours.flatten() != theirs.flatten()).sum())
-    else:
-        largest = float((ours.flatten().double() - theirs.flatten().double()).abs().max())
-    return Comparison(case=name, quantity=quantity, largest=largest, allowed=ALLOWED[quantity.rstrip("0123456789")])
+def _difference(quantity: str, ours: Tensor | None, theirs: Tensor) -> float:
+    if ours is None or ours.numel() != theirs.numel():
+        return float("inf")
+    ours, theirs = ours.cpu().flatten(), theirs.flatten()
+    if quantity == "greedy_ids":
+        return float((ours != theirs).sum())
+    ours, theirs = ours.double(), theirs.double()
+    return float((ours - theirs).abs().max() / theirs.square().mean().sqrt().clamp(min=1.0))
 
 
 def _cases(folder: Path) -> dict[str, dict[str, Tensor]]:
@@ -114,17 +144,34 @@ def _cases(folder: Path) -> dict[str, dict[str, Tensor]]:
     return dict(sorted(cases.items(), key=lambda item: (len(item[0]), item[0])))
 
 
-def _audio_token_id(cases: Mapping[str, Mapping[str, Tensor]]) -> int:
-    """The id that occurs in every case as often as its audio has tokens: references come without a processor."""
-    candidates: set[int] | None = None
-    for case in cases.values():
-        wanted = num_audio_tokens(num_mel_frames(case["waveform"].numel()))
-        counts = Counter(case["input_ids"].flatten().tolist())
-        these = {token for token, count in counts.items() if count == wanted}
-        candidates = these if candidates is None else candidates & these
-    if not candidates or len(candidates) > 1:
+def _audio_token_id(model: AudioLM, cases: Mapping[str, Mapping[str, Tensor]], device: str) -> int:
+    """The placeholder. References come without a processor, so it may have to be found: the id that occurs in every
+    case as often as its audio has tokens, and if there are several, the one that brings the logits of the shortest."""
+    named = model.config.audio_token_id
+    if any((case["input_ids"] == named).any() for case in cases.values()):
+        return named
+    candidates = set.intersection(*map(_candidates, cases.values()))
+    told = [(case["input_ids"].numel(), name) for name, case in cases.items() if "logits" in case]
+    if len(candidates) == 1:
+        return candidates.pop()
+    if not candidates or not told:
         raise InputError(
-            "no one id of `input_ids` occurs in every case as often as its audio has tokens; name the placeholder as "
-            "audio_token_id in processor_config.json"
+            f"{'more than' if candidates else 'no'} one id of `input_ids` occurs in every case as often as its audio "
+            f"has tokens; name the placeholder as audio_token_id in {PROCESSOR_CONFIG}"
         )
-    return candidates.pop()
+    _, shortest = min(told)
+    case = cases[shortest]
+    mel_MF = _mel(shortest, case).to(device)
+    heard = model.hear(mel_MF, [mel_MF.shape[1]])
+
+    def largest(token: int) -> float:
+        model.config = replace(model.config, audio_token_id=token)
+        _check_ids(model, shortest, case, mel_MF.shape[1])
+        return _difference("logits", model.lm_head(model.read(case["input_ids"].to(device), heard)), case["logits"])
+
+    return min(sorted(candidates), key=largest)
+
+
+def _candidates(case: Mapping[str, Tensor]) -> set[int]:
+    wanted = num_audio_tokens(num_mel_frames(case["waveform"].numel()))
+    return {token for token, count in Counter(case["input_ids"].flatten().tolist()).items() if count == wanted}

@@ -11,6 +11,8 @@ from model.sizes import TINY
 
 MELS = 128
 
+torch.set_num_threads(1)  # models this small only wait for each other's threads
+
 
 def tiny(scope: Scope = Scope.BLOCK_4S, config: ModelConfig = TINY, seed: int = 0) -> AudioLM:
     """A model whose every weight is random, biases and norms too, so that each of them matters."""

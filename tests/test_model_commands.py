@@ -15,6 +15,8 @@ from model.checkpoint import load, read_config
 from model.memory import inference, training
 from model.sizes import MOSS_4B, TINY
 from model.tokens import Tokenizer
+from tests.models import tiny
+from tests.references import write_references
 
 PARITY = Path(__file__).parents[2] / "shared" / "parity"
 
@@ -99,15 +101,29 @@ def test_check_finds_what_the_published_code_computed_and_nothing_else(tmp_path,
     code, printed = earmark("check", PARITY / scope)
     assert code == 0
     assert "!" not in printed
-    assert {"mel", "logits", "loss"} <= set(re.findall(r"^(\w+)", printed, re.MULTILINE))
+    assert {"mel", "logits", "loss", "greedy_ids"} <= set(printed.splitlines()[0].split())
     for path in (PARITY / scope).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     other = (PARITY / scope / "config.json").read_text().replace(f'"{scope}"', '"sliding_window"')
     (tmp_path / "config.json").write_text(other)
     code, printed = earmark("check", tmp_path)
     assert code == 1
-    assert re.search(r"^logits .*!", printed, re.MULTILINE)
-    assert not re.search(r"^mel .*!", printed, re.MULTILINE)
+    names, *rows = [line.split() for line in printed.splitlines() if "as close" not in line]
+    wrong = {name for row in rows for name, number in zip(names, row, strict=True) if number.endswith("!")}
+    assert "logits" in wrong
+    assert "mel" not in wrong
+
+
+def test_check_cuts_no_number_of_many_cases(tmp_path):
+    model = tiny()
+    write_references(tmp_path, model, [1_280 * (1 + case) for case in range(12)], text=[60, 61, 62, 63, 64])
+    code, printed = earmark("check", tmp_path)
+    assert code == 0
+    names, *rows = [line.split() for line in printed.splitlines()[:-1]]
+    assert [row[0] for row in rows] == [*map(str, range(12)), "allowed"]
+    assert {len(row) for row in rows} == {len(names)} == {9}
+    assert all(float(number) >= 0 for row in rows for number in row[1:])
+    assert printed.endswith("96 of 96 are as close as they must be\n")
 
 
 @pytest.mark.parametrize(

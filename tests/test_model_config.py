@@ -47,6 +47,18 @@ def test_without_a_number_all_taps_are_heard(number):
         ("language_config", {"use_sliding_window": True}, "use_sliding_window is not supported"),
         ("language_config", {"num_key_value_heads": 3}, "num_attention_heads by num_key_value_heads: 4 by 3"),
         ("language_config", {"hidden_size": None}, "hidden_size is None"),
+        (None, {"ignore_index": -1}, "ignore_index is -1; only -100"),
+        (None, {"deepstack_num_inject_layers": -1}, "deepstack_num_inject_layers is -1"),
+        ("language_config", {"tie_word_embeddings": True}, "language_config.tie_word_embeddings must be false"),
+        ("language_config", {"rope_parameters": {"rope_type": "linear"}}, "rope_parameters 'linear'"),
+        ("language_config", {"attention_bias": True}, "attention_bias is True"),
+        ("language_config", {"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
+        ("language_config", {"head_dim": 7}, "head_dim by two"),
+        ("audio_config", {"num_mel_bins": 80}, "num_mel_bins is 80; only 128"),
+        ("audio_config", {"downsample_rate": 4}, "downsample_rate is 4"),
+        ("audio_config", {"n_window": 102}, "n_window by 4"),
+        ("audio_config", {"deepstack_encoder_layer_indexes": [1, 1]}, "must be different ones"),
+        ("audio_config", {"deepstack_encoder_layer_indexes": [-1]}, "must be different ones"),
     ],
 )
 def test_what_would_be_computed_otherwise_is_refused_in_a_sentence(section, change, says):
@@ -54,6 +66,15 @@ def test_what_would_be_computed_otherwise_is_refused_in_a_sentence(section, chan
     (body[section] if section else body).update(change)
     with pytest.raises(ConfigError, match=says):
         ModelConfig.from_json(body)
+
+
+def test_rope_theta_stands_in_either_place():
+    old, new = TINY.to_json(), TINY.to_json()
+    old["language_config"]["rope_theta"] = 5e5
+    del new["language_config"]["rope_theta"]
+    new["language_config"]["rope_parameters"] = {"rope_type": "default", "rope_theta": 5e5}
+    assert ModelConfig.from_json(old).language_config.rope_theta == 5e5
+    assert ModelConfig.from_json(new) == ModelConfig.from_json(old)
 
 
 def test_keys_of_others_are_passed_over():

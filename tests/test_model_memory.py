@@ -119,6 +119,14 @@ class Alive(TorchDispatchMode):
             1,
             id="a wide layer",
         ),
+        pytest.param(
+            dataclasses.replace(
+                TINY, audio_config=dataclasses.replace(TINY.audio_config, encoder_ffn_dim=8192, conv_chunksize=4)
+            ),
+            60,
+            1,
+            id="a wide layer, few blocks at once",
+        ),
     ],
 )
 def test_hearing_takes_what_is_counted(config, scope, audio_s, batch):
