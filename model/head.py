@@ -42,7 +42,7 @@ class LanguageHead(nn.Linear):
         """
         counts_BT = targets_BT != IGNORE
         x_NE, targets_N = x_BTE[counts_BT], targets_BT[counts_BT]
-        total = x_NE.sum(dtype=torch.float32) * 0.0  # every rank takes part in the backward pass, targets or none
+        total = x_NE.new_zeros((), dtype=torch.float32)
         for x, targets in zip(x_NE.split(at_once), targets_N.split(at_once), strict=True):
             total = total + checkpoint(self._cross_entropy, x, targets, use_reentrant=False)
         return TokenLoss(total, counts_BT.sum())

@@ -17,6 +17,7 @@ WINDOW_SAMPLES = 400  # 25 ms
 FRAMES_AT_ONCE = 4096  # of the transform: 45 minutes stay within the memory of 41 s and the result
 MEL_FLOOR = 1e-10
 RANGE_DECADES = 8.0
+LOUDEST = 1e6  # full scale is 1, and a little beyond it is common; the arithmetic holds to here and further
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -25,8 +26,9 @@ Doubles = npt.NDArray[np.float64]
 def log_mel(samples: Floats) -> Floats:
     """The log-mel of one clip, float32 of shape (128 bands, frames), 100 frames a second.
 
-    `samples`: float in [-1, 1], one channel at 16 kHz, shape (time,). Raises InputError for another shape, for
-    what is not finite, for less than one frame (10 ms), and for more than fits one prompt (45 minutes).
+    `samples`: float in [-1, 1], one channel at 16 kHz, shape (time,). Raises InputError for another shape, for what is
+    no sound (not finite, or beyond all measure), for less than one frame (10 ms), and for more than fits one prompt
+    (45 minutes).
     """
     samples = np.asarray(samples)
     if samples.ndim != 1:
@@ -41,8 +43,8 @@ def log_mel(samples: Floats) -> Floats:
             f"{len(samples) / SAMPLE_RATE_HZ / 60:.1f} minutes of sound are more than one prompt holds "
             f"({MAX_AUDIO_S // 60} minutes): cut it into shorter pieces"
         )
-    if not np.isfinite(samples).all():
-        raise InputError("the samples hold values that are not finite; is the recording damaged?")
+    if not (loudest := np.abs(samples).max()) <= LOUDEST:
+        raise InputError(f"the samples go to {loudest:.0e}, and full scale is 1; is the recording damaged?")
     mel = np.empty((NUM_BANDS, frames), np.float32)
     for start in range(0, frames, FRAMES_AT_ONCE):
         stop = min(start + FRAMES_AT_ONCE, frames)

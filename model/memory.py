@@ -208,7 +208,7 @@ def activation_bytes(config: ModelConfig, pack_tokens: int, *, checkpointed: boo
     """What bfloat16 training keeps of a pack for the backward pass when every weight learns, all of it being sound.
 
     For a token: the stem 2 (8M + 21/4 CM), an encoder layer 16D + 4G, the encoder's last norm 2D, an adapter 2D + 8A,
-    a language layer 16E + 10Q + 10K + 8I, the last norm 8E. Checkpointed, a layer keeps its input, 2D or 2E, and one
+    a language layer 16E + 12Q + 10K + 8I, the last norm 8E. Checkpointed, a layer keeps its input, 2D or 2E, and one
     layer at a time is there as a whole. Sound is rarely all of a pack, so this is the most it can be.
     """
     audio, language = config.audio_config, config.language_config
@@ -218,7 +218,7 @@ def activation_bytes(config: ModelConfig, pack_tokens: int, *, checkpointed: boo
     stem = 2 * (FRAMES_PER_TOKEN * M + 21 * C * M // 4)
     encoder_layer = 16 * D + 4 * audio.encoder_ffn_dim
     adapters = (1 + config.num_taps) * (2 * audio.output_dim + 8 * config.adapter_hidden_size)
-    language_layer = 16 * E + 10 * Q + 10 * K + 8 * language.intermediate_size
+    language_layer = 16 * E + 12 * Q + 10 * K + 8 * language.intermediate_size
     outside = stem + 2 * D + adapters + 8 * E
     if checkpointed:
         inputs = audio.encoder_layers * 2 * D + language.num_hidden_layers * 2 * E

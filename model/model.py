@@ -108,12 +108,13 @@ class AudioEncoder(nn.Module):
         """The rows of all audios in order, a bounded number of frames at once, padded on the right with 0."""
         batch: list[Row] = []
         pieces: list[Tensor] = []
+        longest = 0
         for audio_MF, num_frames in zip(mel_MF.split(list(frames), dim=1), frames, strict=True):
             for row in rows(num_frames, self.block_frames):
-                longest = max(other.extent for other in [*batch, row])
+                longest = max(longest, row.extent)
                 if batch and longest * (len(batch) + 1) > self.frames_at_once:
                     yield _padded(pieces, batch), batch
-                    batch, pieces = [], []
+                    batch, pieces, longest = [], [], row.extent
                 batch.append(row)
                 pieces.append(audio_MF[:, row.start : row.stop])
         yield _padded(pieces, batch), batch

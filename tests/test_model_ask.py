@@ -24,9 +24,10 @@ from model import companions
 from model.checkpoint import load, save
 from model.generate import Generator, Request
 from model.mel import log_mel
+from model.model import AudioLM
 from model.prompt import question, render
 from model.sampling import Sampling
-from model.sizes import TINY
+from model.sizes import SMALL, TINY
 from model.thinking import Piece
 from model.tokens import Tokenizer
 from model.vocabulary import build
@@ -150,7 +151,7 @@ def test_what_a_model_says_cannot_reach_the_terminal(folder):
         (["{model}", "{mono}", WHAT, "--start", "60"], "mono.wav: it ends before 60.0 s"),
         (["{model}", "{mono}", WHAT, "--end", "0.001"], "mono.wav: 16 samples are too short to be heard"),
         (["{model}", "{silent}", WHAT], "silent.wav: it holds no sound"),
-        (["{model}", "{loud}", WHAT], "loud.wav: its samples go to 1e+38, and full scale is 1"),
+        (["{model}", "{loud}", WHAT], "loud.wav: the samples go to 1e+38, and full scale is 1"),
         (["{model}", "{mono}", "what\udcff?"], "the question 'what\ufffd?' is not UTF-8"),
         (["{model}", "{mono}", WHAT, "--device", "meta"], "--device 'meta' cannot be used"),
         (["{model}", "{mono}", WHAT, "--temperature", "-1"], "temperature is -1"),
@@ -196,7 +197,9 @@ def test_a_model_that_computes_no_numbers_is_told(folder, tmp_path):
 def test_a_part_of_the_processors_is_known_on_every_system(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     before = torch.get_num_threads()
-    with _threads():
+    with torch.device("meta"):
+        large = AudioLM(SMALL)
+    with _threads(large):
         assert torch.get_num_threads() == os.cpu_count()
     assert torch.get_num_threads() == before
 
@@ -226,7 +229,7 @@ def test_a_recording_that_breaks_off_is_heard_up_to_there(folder, tmp_path):
     (tmp_path / "cut.flac").write_bytes(data[: len(data) // 2])
     code, _, err = ask(folder / "model", tmp_path / "cut.flac", WHAT, "--max-new-tokens", 2)
     assert code == 0
-    assert re.match(r"noted: .*cut\.flac: .*; 0:0[12] of it are heard\n", err)
+    assert re.match(r"noted: .*cut\.flac: .*; 0:0[12] of it is heard\n", err)
     assert re.search(r"1\.\d s of audio", err)
 
 

@@ -50,7 +50,9 @@ def test_the_loudest_moment_sets_the_floor_of_the_whole_clip():
         (np.zeros((2, 1600), np.float32), "mix them first"),
         (np.zeros(159, np.float32), "too short to be heard"),
         (np.zeros(0, np.float32), "too short to be heard"),
-        (np.full(1600, np.nan, np.float32), "not finite"),
+        (np.full(1600, np.nan, np.float32), "go to nan, and full scale is 1"),
+        (np.full(1600, -np.inf, np.float32), "go to inf, and full scale is 1"),
+        (np.full(1600, 1e38, np.float32), r"go to 1e\+38, and full scale is 1"),
         (np.zeros(45 * 60 * SAMPLE_RATE_HZ + 1, np.float32), "more than one prompt holds"),
     ],
 )
