@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from jobs.show import console, safe
@@ -161,8 +162,10 @@ def check(
     from model.parity import check as compare
 
     found = compare(folder)
-    console.print(_difference_table(found), width=max(console.width, 200), crop=False)  # its numbers are never cut
+    Console(width=200, highlight=False).print(_difference_table(found))  # however narrow: its numbers are never cut
     wrong = [comparison for comparison in found if not comparison.ok]
+    if any(comparison.ok and comparison.largest > _least_allowed(found)[comparison.quantity] for comparison in found):
+        console.print("of states whose root mean square is above 1, so many times more is allowed", markup=False)
     marked = "; ! marks the others" if wrong else ""
     console.print(f"{len(found) - len(wrong):,} of {len(found):,} are as close as they must be{marked}", markup=False)
     if wrong or not found:
@@ -263,7 +266,7 @@ def _training_table(name: str, found: Sequence["TrainingMemory"]) -> Table:
 
 def _difference_table(found: Sequence["Comparison"]) -> Table:
     """A row for each case, because there may be many, and a column for each quantity."""
-    allowed = {comparison.quantity: comparison.allowed for comparison in found}
+    allowed = _least_allowed(found)
     by_place = {(comparison.case, comparison.quantity): comparison for comparison in found}
     table = _table("case", *allowed)
     for case in dict.fromkeys(comparison.case for comparison in found):
@@ -273,12 +276,19 @@ def _difference_table(found: Sequence["Comparison"]) -> Table:
     return table
 
 
+def _least_allowed(found: Sequence["Comparison"]) -> dict[str, float]:
+    allowed: dict[str, float] = {}
+    for comparison in found:
+        allowed[comparison.quantity] = min(comparison.allowed, allowed.get(comparison.quantity, comparison.allowed))
+    return allowed
+
+
 def _difference(comparison: "Comparison") -> str:
     return f"{_decimals(comparison.largest)}{'' if comparison.ok else '!'}"
 
 
 def _decimals(number: float) -> str:
-    return f"{number:.0e}" if number else "0"
+    return f"{number:.1e}" if number else "0"
 
 
 def _gib(num_bytes: int) -> str:

@@ -48,7 +48,7 @@ def test_show_prints_what_is_counted():
     assert "147,456 bytes a token" in printed
     for prompt in inference(MOSS_4B).prompts:
         assert re.search(rf" {prompt.batch} +{prompt.prompt_tokens:,} ", printed)
-    assert re.search(r"together, checkpointed .* 24\.80 GiB", printed)
+    assert re.search(r"together, checkpointed .* 24\.86 GiB", printed)
 
 
 def test_show_as_json_has_the_same_numbers(made):
