@@ -17,7 +17,7 @@ test: lint
 	$(BIN)/pytest
 
 test-core: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto --maxprocesses 8
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -29,6 +29,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.segmentation
 	$(BIN)/python -m benchmarks.vad
+	$(BIN)/python -m benchmarks.model --size small
 
 docs/segmentation.png: $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[dev,bench]"

@@ -214,6 +214,7 @@ def test_a_model_without_time_markers_is_asked_without_them(folder, tmp_path):
     assert without == with_markers - 1  # of 3 s
 
 
+@pytest.mark.slow
 def test_beyond_what_one_prompt_holds(folder, tmp_path):
     soundfile.write(tmp_path / "long.flac", np.zeros(1_000 * (45 * 60 + 1), np.int16), 1_000)
     code, _, err = ask(folder / "model", tmp_path / "long.flac", WHAT)

@@ -232,6 +232,7 @@ def test_there_are_letters_for_26_options(num_options):
         parse("A", num_options=num_options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shred",
     [

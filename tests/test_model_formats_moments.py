@@ -195,6 +195,7 @@ def test_plain_words_hold_no_moment(text):
     assert parse(words).pieces == ((words,) if words else ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shred", ["[", "[00:03", "[00:03]", "[00:03]-", "0:03-", "0:03-0:16 ", "9", ":", "[1-", "1:", " ", "[0:01-0:02]"]
 )

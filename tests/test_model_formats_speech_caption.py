@@ -159,6 +159,7 @@ def test_half_a_character_does_not_come_in():
     phrase.encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shred",
     ["{", "}", "[", '"', '\\"', "\\", '{"a":', '{"tone":', ":", ",", "“", "{}", "a", " ", "'", "' ", '"tone": "x",'],

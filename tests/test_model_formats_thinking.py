@@ -128,6 +128,7 @@ def test_plain_text_is_always_writable(text):
     assert parse(write(Reply(thought=words, answer=words))).reply == Reply(thought=words, answer=words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shred", ["<", "<think>", "</think>", "<think></think>", "< ", CUT, f"{CUT}\n", " ", "\n", "<think"]
 )

@@ -128,6 +128,7 @@ def test_no_line_is_lost():
     assert len(parsed.items) + len(parsed.unread) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shred", ["[", "- ", "0.00 - ", "0.00", "0.00 - 1.00: a\n", "9", "*", "\n", " ", "1:", "**0 - 1"]
 )

@@ -221,6 +221,7 @@ def test_times_that_are_none_are_refused(start_ms, end_ms):
         Utterance(start_ms=start_ms, end_ms=end_ms, text="a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shred", ["[", "]", "[0.00", "[0.00]", "[S01]", "[S1", "【", "[1-", "a[0.00]", "[ ", "9", "```", "S1:", "\n"]
 )

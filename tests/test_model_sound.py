@@ -54,6 +54,7 @@ def test_rates_with_little_in_common_are_resampled_alike(rate_hz):
     np.testing.assert_allclose(found, wanted, atol=3e-6)
 
 
+@pytest.mark.slow
 def test_no_table_is_large(monkeypatch):
     """44,101 Hz would take one of 16,000 by 44,135 values."""
     shapes = []
@@ -86,6 +87,7 @@ def test_16_khz_is_left_as_it_is():
     assert len(at_16_khz([], 16_000)) == len(at_16_khz([], 44_100)) == 0
 
 
+@pytest.mark.slow
 def test_what_is_too_long_is_told_before_it_is_read():
     def endless():
         for minute in range(60 * 24):

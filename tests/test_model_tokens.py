@@ -289,6 +289,7 @@ def test_a_pattern_that_never_ends_is_an_error(capfd):
         tokenizer.encode("a" * 60 + "b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", [" ", "a", "<|", "\n \n", "'", "9", "\U0001f600"])
 def test_half_a_megabyte_of_garbage_is_encoded(garbage):
     text = garbage * (500_000 // len(garbage.encode()))
