@@ -55,8 +55,8 @@ def _one_token(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Tensor) ->
 def packed_sight(documents_BT: Tensor, *, in_blocks: bool | None = None) -> Sight:
     """The sight of sequences packed into rows: each token sees its own document, up to itself.
 
-    `documents_BT` numbers the document of each token; each lies in one piece. `in_blocks`, as by default on CUDA: blocks that are masked
-    whole are never computed (FlexAttention, arXiv:2412.05496); else it is a plain mask.
+    `documents_BT` numbers the document of each token; each lies in one piece. `in_blocks`, as by default on CUDA:
+    blocks that are masked whole are never computed (FlexAttention, arXiv:2412.05496); else it is a plain mask.
     """
     B, T = documents_BT.shape
     if documents_BT.is_cuda if in_blocks is None else in_blocks:
