@@ -5,7 +5,7 @@ A adapter width, X adapters (one, and one per DeepStack tap); E language width, 
 V vocabulary; Q the width of all query heads, K of all key heads, H of one head. A number is S bytes.
 
 Activations are those of the model as it stands: attention without stored scores (flash or memory-efficient kernels),
-RMSNorm step by step in float32, no dropout, nothing compiled. What kernels use for themselves, and memory lost to
+RMSNorm as torch has it, no dropout, nothing compiled. What kernels use for themselves, and memory lost to
 fragmentation, comes on top: leave a tenth of the device free.
 """
 
