@@ -18,6 +18,7 @@ from benchmarks.model_timing import (
     timed,
 )
 from model.attention import KVCache
+from model.decoding import empty_cache
 from model.frames import MAX_AUDIO_S, SAMPLE_RATE_HZ, frames_of_ms
 from model.mel import log_mel
 from model.model import AudioLM
@@ -205,10 +206,7 @@ def _tokens(model: AudioLM, plan: Plan, batch: int, length: int) -> Tensor:
 
 
 def _cache(model: AudioLM, plan: Plan, batch: int) -> KVCache:
-    language = model.config.language_config
-    shape_BGSK = (batch, language.num_key_value_heads, plan.prompt_tokens, language.head_dim)
-    dtype = getattr(torch, plan.dtype)
-    return KVCache.empty(language.num_hidden_layers, shape_BGSK, dtype=dtype, device=plan.device).kept_in_place()
+    return empty_cache(model, batch, plan.prompt_tokens).kept_in_place()
 
 
 def _case(plan: Plan, load: Load, how: str, *, graph: bool = False) -> Result:

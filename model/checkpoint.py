@@ -23,11 +23,11 @@ from model.config import ModelConfig
 from model.folders import written_whole
 from model.memory import parameters
 from model.model import AudioLM
+from model.tokens import PROCESSOR_FILE
 from model.weights import StoredTensor, inside, json_object, shown
 from schemas.errors import CheckpointError
 
 CONFIG = "config.json"
-PROCESSOR_CONFIG = "processor_config.json"
 SHARD_BYTES = 5_000_000_000
 MAX_PARAMETERS = 1 << 40
 IGNORED = "inv_timescales"
@@ -41,8 +41,8 @@ def read_config(folder: Path) -> ModelConfig:
     """
     path = inside(folder, CONFIG)
     found = json_object(path)
-    if "audio_token_id" not in found and (folder / PROCESSOR_CONFIG).exists():
-        processor = inside(folder, PROCESSOR_CONFIG)
+    if "audio_token_id" not in found and (folder / PROCESSOR_FILE).exists():
+        processor = inside(folder, PROCESSOR_FILE)
         audio_token_id = json_object(processor).get("audio_token_id")
         if audio_token_id is not None and type(audio_token_id) is not int:
             raise CheckpointError(

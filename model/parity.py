@@ -15,13 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.checkpoint import PROCESSOR_CONFIG, load, read_config
+from model.checkpoint import load, read_config
 from model.config import IGNORE
 from model.decoding import greedy_ids
 from model.frames import num_audio_tokens, num_mel_frames
 from model.mel import log_mel
 from model.model import AudioLM
 from model.prompt import Prompt
+from model.tokens import PROCESSOR_FILE
 from schemas.errors import InputError
 
 CASES = "cases.safetensors"
@@ -163,7 +164,7 @@ def _audio_token_id(model: AudioLM, cases: Mapping[str, Mapping[str, Tensor]], d
     if not candidates or not told:
         raise InputError(
             f"{'more than' if candidates else 'no'} one id of `input_ids` occurs in every case as often as its audio "
-            f"has tokens; name the placeholder as audio_token_id in {PROCESSOR_CONFIG}"
+            f"has tokens; name the placeholder as audio_token_id in {PROCESSOR_FILE}"
         )
     _, shortest = min(told)
     case = cases[shortest]

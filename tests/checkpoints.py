@@ -1,9 +1,13 @@
-"""The smallest checkpoint, for tests, and whether two models are the same."""
+"""The smallest checkpoint, as fixtures for the tests that import them, and whether two models are the same."""
 
 import dataclasses
+from pathlib import Path
 
+import pytest
 import torch
 
+from model.checkpoint import save
+from model.initialise import fresh
 from model.model import AudioLM
 from model.sizes import TINY
 
@@ -15,6 +19,24 @@ SMALLEST = dataclasses.replace(
     ),
     language_config=dataclasses.replace(TINY.language_config, num_hidden_layers=1),
 )
+
+
+@pytest.fixture(scope="module")
+def model() -> AudioLM:
+    return fresh(SMALLEST, seed=1)
+
+
+@pytest.fixture
+def folder(model, tmp_path) -> Path:
+    save(model, tmp_path / "whole", config=SMALLEST)
+    return tmp_path / "whole"
+
+
+@pytest.fixture
+def sharded(model, tmp_path) -> Path:
+    save(model, tmp_path / "sharded", config=SMALLEST, shard_bytes=200_000)
+    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 2
+    return tmp_path / "sharded"
 
 
 def bits(tensor: torch.Tensor) -> bytes:

@@ -16,31 +16,12 @@ from safetensors.torch import load_file, save_file
 from model.checkpoint import expected_shapes, load, read_config, save
 from model.config import Scope
 from model.initialise import fresh
-from model.model import AudioLM
 from model.sizes import MOSS_4B, MOSS_8B, TINY
 from schemas.errors import CheckpointError
-from tests.checkpoints import INDEX, SMALLEST, WHOLE, bits, same
+from tests.checkpoints import INDEX, SMALLEST, WHOLE, bits, folder, model, same, sharded
 
 ROOT = Path(__file__).parents[1]
 PARITY = ROOT.parent / "shared" / "parity" / "block_4s"
-
-
-@pytest.fixture(scope="module")
-def model() -> AudioLM:
-    return fresh(SMALLEST, seed=1)
-
-
-@pytest.fixture
-def folder(model, tmp_path) -> Path:
-    save(model, tmp_path / "whole", config=SMALLEST)
-    return tmp_path / "whole"
-
-
-@pytest.fixture
-def sharded(model, tmp_path) -> Path:
-    save(model, tmp_path / "sharded", config=SMALLEST, shard_bytes=200_000)
-    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 2
-    return tmp_path / "sharded"
 
 
 # ------------------------------------------------------------------------------------------ the published tensors

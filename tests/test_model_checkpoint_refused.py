@@ -12,30 +12,10 @@ from safetensors.torch import load_file, save_file
 from model import weights
 from model.checkpoint import load, save
 from model.config import ModelConfig
-from model.initialise import fresh
 from model.memory import parameters
-from model.model import AudioLM
 from model.sizes import TINY
 from schemas.errors import CheckpointError, ConfigError, EarmarkError
-from tests.checkpoints import INDEX, SMALLEST, WHOLE
-
-
-@pytest.fixture(scope="module")
-def model() -> AudioLM:
-    return fresh(SMALLEST, seed=1)
-
-
-@pytest.fixture
-def folder(model, tmp_path) -> Path:
-    save(model, tmp_path / "whole", config=SMALLEST)
-    return tmp_path / "whole"
-
-
-@pytest.fixture
-def sharded(model, tmp_path) -> Path:
-    save(model, tmp_path / "sharded", config=SMALLEST, shard_bytes=200_000)
-    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 2
-    return tmp_path / "sharded"
+from tests.checkpoints import INDEX, SMALLEST, WHOLE, folder, model, sharded
 
 
 def refusal(folder: Path) -> str:

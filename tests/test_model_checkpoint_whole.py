@@ -9,23 +9,11 @@ import pytest
 
 from model.checkpoint import load, save
 from model.initialise import fresh
-from model.model import AudioLM
 from model.sizes import TINY
 from schemas.errors import CheckpointError
-from tests.checkpoints import SMALLEST, WHOLE, same
+from tests.checkpoints import SMALLEST, WHOLE, folder, model, same
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def model() -> AudioLM:
-    return fresh(SMALLEST, seed=1)
-
-
-@pytest.fixture
-def folder(model, tmp_path) -> Path:
-    save(model, tmp_path / "whole", config=SMALLEST)
-    return tmp_path / "whole"
 
 
 def test_a_save_that_fails_leaves_nothing(model, tmp_path):

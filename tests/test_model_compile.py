@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model.attention import KVCache
 from model.config import Scope
+from model.decoding import empty_cache
 from model.model import AudioLM
 from model.sizes import TINY
 from tests.models import noise_mel, tiny, told
@@ -27,14 +28,8 @@ def _nothing_compiled_before() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-def empty_cache(num_rows: int, room: int) -> KVCache:
-    language = TINY.language_config
-    shape = (num_rows, language.num_key_value_heads, room, language.head_dim)
-    return KVCache.empty(language.num_hidden_layers, shape, dtype=torch.float32, device="cpu")
-
-
 def filled(model: AudioLM, prompts: Tensor, lengths: list[int], room: int) -> KVCache:
-    cache = empty_cache(len(prompts), room)
+    cache = empty_cache(model, len(prompts), room)
     model.read(prompts, cache=cache)
     cache.lengths_B.copy_(torch.tensor(lengths))
     return cache

@@ -12,8 +12,9 @@ from transformers import Qwen3Config, Qwen3ForCausalLM, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer
 
 import model.model as module
-from model.attention import KVCache, packed_sight, positions_in
+from model.attention import packed_sight, positions_in
 from model.config import IGNORE, Scope
+from model.decoding import empty_cache
 from model.frames import num_audio_tokens
 from model.layers import rotation
 from model.model import sinusoids
@@ -131,9 +132,7 @@ def test_reading_token_by_token_from_a_cache_equals_reading_at_once():
     ids = torch.tensor([told([730], list(range(20, 40)))])
     heard = model.hear(noise_mel(730), [730])
     whole = model.read(ids, heard)
-    language = TINY.language_config
-    shape = (1, language.num_key_value_heads, ids.shape[1] + 5, language.head_dim)
-    cache = KVCache.empty(language.num_hidden_layers, shape, dtype=torch.float32, device="cpu")
+    cache = empty_cache(model, 1, ids.shape[1] + 5)
     prompt = ids.shape[1] - 10
     steps = [model.read(ids[:, :prompt], heard, cache=cache)]
     cache.lengths_B += prompt
