@@ -1,16 +1,18 @@
-"""What every branch promises, and nothing else."""
+"""What every branch promises, and what the models behind it do; nothing else."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from schemas.record import Annotation, Branch, Caption, Clip, Quality
+from schemas.audio import Waveform
+from schemas.record import Annotation, Branch, Caption, Claim, Clip, Quality, Word
 
 
 class Annotator(Protocol):
     """Describes clips for one branch.
 
     Building one loads its weights: an annotator that exists is ready. It is built inside the worker that
-    runs it, so nothing heavy is ever pickled. The same clip gives the same annotation, whatever came before.
+    runs it, so nothing heavy is ever pickled. The same clips give the same annotations, whatever came before.
 
     `annotate` returns exactly one annotation per clip, in order. A clip the branch has nothing to say about
     comes back SKIPPED with a reason; it never goes missing. Every time lies inside the clip's segment.
@@ -36,3 +38,66 @@ class Merger(Protocol):
     model: str
 
     def merge(self, clips: Sequence[Clip]) -> list[Caption]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What a recogniser understood of one stretch of sound; times are of the recording."""
+
+    text: str
+    words: tuple[Word, ...] = ()  # in time order; empty where the recogniser tells no times
+    language: str | None = None  # ISO 639-1
+    language_score: float | None = None  # 0..1
+    score: float | None = None  # 0..1: mean probability of what was written
+    no_speech: float | None = None  # 0..1: how likely nobody speaks, as the recogniser sees it
+
+
+class Transcriber(Protocol):
+    """Writes down what is said, or sung: one transcript per stretch of sound, in order."""
+
+    model: str
+
+    def transcribe(self, stretches: Sequence[Waveform], language: str | None = None) -> list[Transcript]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question:
+    """Something to ask an audio language model about a stretch of sound."""
+
+    waveform: Waveform
+    text: str
+    schema: Mapping[str, Any] | None = None  # the JSON schema the answer is to follow, where it is to be JSON
+    max_tokens: int = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """`text` is empty where `error` says why there is no answer."""
+
+    text: str
+    error: str | None = None
+
+
+class Captioner(Protocol):
+    """An audio language model: one reply per question, in order. A question that fails costs that reply alone."""
+
+    model: str
+
+    def ask(self, questions: Sequence[Question]) -> list[Reply]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the audio says of a claim: `score` is None where it could not be asked, and `objection` then too."""
+
+    score: float | None = None  # 0..1: how well the two agree
+    objection: str | None = None  # why the claim is not let into the caption
+
+
+class ClaimCheck(Protocol):
+    """Asks the audio whether claims hold: one verdict per pair, in order."""
+
+    name: str  # as in `Check.name`
+    model: str
+
+    def check(self, asked: Sequence[tuple[Clip, Claim]]) -> list[Verdict]: ...

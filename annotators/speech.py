@@ -198,8 +198,8 @@ def speaker_of(span: Span, turns: Sequence[Turn]) -> str | None:
 
 
 def transcript(sentence: Sentence) -> Fact:
-    span = {"start_ms": sentence.start_ms, "end_ms": sentence.end_ms}
-    return Fact(**span, kind="transcript", text=sentence.text, score=sentence.score)
+    start_ms, end_ms = sentence.start_ms, sentence.end_ms
+    return Fact(start_ms=start_ms, end_ms=end_ms, kind="transcript", text=sentence.text, score=sentence.score)
 
 
 def bracketed(sentence: Sentence, segment_start_ms: int) -> str:
@@ -285,5 +285,5 @@ def is_clear(overlap: Overlap, rules: OverlapRules) -> bool:
 def overlap_fact(segment: Segment, overlap: Overlap) -> Fact:
     """As sure as the detectors were that it is speech, and that it is of two."""
     score = round(certainty(segment, overlap) * overlap.score, 3)
-    span = {"start_ms": overlap.start_ms, "end_ms": overlap.end_ms}
-    return Fact(**span, kind="overlap", text="two voices speak at once", score=score)
+    start_ms, end_ms = overlap.start_ms, overlap.end_ms
+    return Fact(start_ms=start_ms, end_ms=end_ms, kind="overlap", text="two voices speak at once", score=score)

@@ -136,6 +136,7 @@ def _members(clip: Clip, models: tuple[str, ...], imprint: Imprint) -> tuple[Rec
             recipe=imprint.recipe,
             config=imprint.config,
             models=tuple(sorted({*models, *(a.model for a in said if a.outcome is not Outcome.SKIPPED)})),
+            prompts=tuple(sorted({*clip.caption.prompts, *(prompt for a in said for prompt in a.prompts)})),
         ),
     )
     return record, to_members(record, clip.waveform)

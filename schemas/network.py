@@ -3,6 +3,13 @@
 from typing import Any
 
 
+def device_of(wish: str | None) -> str:
+    """The device a network runs on: the one wished for, or a GPU where there is one, or the processor."""
+    import torch
+
+    return wish or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def opened(weights: bytes) -> Any:
     """An onnxruntime session over the bytes of an ONNX file, quiet and ready to run."""
     import onnxruntime

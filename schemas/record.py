@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from schemas.audio import Waveform
 from schemas.errors import SchemaError
+from schemas.formats.speech_caption import SpeechCaption
 from schemas.span import Span
 
 
@@ -94,6 +95,9 @@ class Fact(Span):
     kind: str  # short and closed per branch: "transcript", "voice", "burst", "tempo", "key", ...
     text: str  # plain words without times, e.g. "a broadband burst"
     score: float  # 0..1: how sure the annotator is
+    label: str | None = None  # the AudioSet display name of what is heard, where it has one
+    speaker: str | None = None  # whose it is, as in `Turn.speaker`, where it is somebody's
+    human: bool = False  # a person wrote it: it outranks whatever a model heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,16 @@ class Turn(Span):
 class Word(Span):
     text: str
     score: float  # 0..1
+    speaker: str | None = None  # as in `Turn.speaker`; None where that is not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """One of those who speak in a segment."""
+
+    name: str  # as in `Turn.speaker`
+    voice: str | None = None  # "V01", ...: the same in all segments of one recording that were heard together
+    description: SpeechCaption | None = None  # as an audio language model describes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +134,8 @@ class Annotation:
     reason: str | None = None  # why it was skipped or failed
     text: str = ""  # the branch's own caption or transcript
     facts: tuple[Fact, ...] = ()  # in time order; what the caption may claim
+    caption: str = ""  # what an audio language model says of it, in its own words
+    prompts: tuple[str, ...] = ()  # SHA-256 of each prompt that was put to a language model
 
     def __post_init__(self) -> None:
         if self.outcome is not Outcome.OK and not self.reason:
@@ -140,6 +156,11 @@ class SpeechAnnotation(Annotation):
     rate_wpm: float | None = None  # words a minute of speech, pauses left out
     loudness_db: float | None = None  # RMS of the speech, dB relative to full scale
     score: float | None = None  # 0..1: how sure the recogniser is of its words
+    language_score: float | None = None  # 0..1
+    speakers: tuple[Speaker, ...] = ()
+    second_text: str | None = None  # what a second recogniser understood
+    disagreement: float | None = None  # word or character error rate between the two; may pass 1
+    doubts: tuple[str, ...] = ()  # what speaks against the words, rule by rule, whether or not they are told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +183,22 @@ class Section(Span):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tempo(Span):
+    """A stretch of music at one tempo."""
+
+    bpm: float
+    score: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySpan(Span):
+    """A stretch of music in one key."""
+
+    name: str  # "G major"
+    score: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MusicAnnotation(Annotation):
     tempo_bpm: float | None = None
     beats_ms: tuple[int, ...] = ()
@@ -175,6 +212,11 @@ class MusicAnnotation(Annotation):
     downbeats_ms: tuple[int, ...] = ()  # those of the beats that begin a bar
     sections: tuple[Section, ...] = ()
     tuning_cents: float | None = None  # above A4 = 440 Hz
+    tempi: tuple[Tempo, ...] = ()  # where the tempo changes, the curve of it; one where it does not
+    keys: tuple[KeySpan, ...] = ()  # where the key changes, each in turn; one where it does not
+    instruments: tuple[Event, ...] = ()  # AudioSet names, as the tagger hears them
+    lyrics: tuple[Word, ...] = ()
+    lyrics_language: str | None = None  # ISO 639-1
 
 
 def skipped(branch: Branch, model: str, reason: str) -> Annotation:
@@ -214,6 +256,14 @@ class Branches:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What the audio, asked again, says of one claim."""
+
+    name: str  # "clap", "events", "probe"
+    score: float  # 0..1: how well the two agree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Span):
     """One sentence of a caption, and the facts it rests on. It cannot be built without them."""
 
@@ -221,6 +271,7 @@ class Claim(Span):
     branch: Branch
     evidence: tuple[str, ...]  # "sound/0": the first fact of the sound branch
     score: float
+    checks: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
         Span.__post_init__(self)
@@ -245,6 +296,9 @@ class Caption:
     text: str
     claims: tuple[Claim, ...] = ()
     rejected: tuple[Rejected, ...] = ()
+    merger: str = ""  # "name@revision" of what wrote it
+    note: str | None = None  # why another wrote it than was meant to
+    prompts: tuple[str, ...] = ()  # SHA-256 of each prompt that was put to a language model
 
     def __post_init__(self) -> None:
         if self.text != " ".join(claim.text for claim in self.claims):
@@ -271,6 +325,7 @@ class Provenance:
     recipe: str
     config: str  # "sha256:..." of the whole config
     models: tuple[str, ...]  # "name@revision", sorted
+    prompts: tuple[str, ...] = ()  # SHA-256 of each prompt that was put to a language model, sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +369,10 @@ class Record(Span):
         if music := self.branches.music:
             inside += [(f"chord {chord.name}", chord) for chord in music.chords]
             inside += [(f"section {section.label}", section) for section in music.sections]
+            inside += [(f"tempo {tempo.bpm:g}", tempo) for tempo in music.tempi]
+            inside += [(f"key {key.name}", key) for key in music.keys]
+            inside += [(f"instrument {event.label}", event) for event in music.instruments]
+            inside += [(f"sung word {word.text!r}", word) for word in music.lyrics]
             inside += [("beat", Span.of(at_ms, at_ms + 1)) for at_ms in (*music.beats_ms, *music.downbeats_ms)]
         for what, span in inside:
             if not self.contains(span):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formats.clock import MAX_MS, rounded
-from model.formats.transcript import Utterance, parse, plain, words_only, write
 from schemas.errors import SchemaError
+from schemas.formats.clock import MAX_MS, rounded
+from schemas.formats.transcript import Utterance, parse, plain, words_only, write
 from tests.texts import hostile, much
 
 HELLO = (

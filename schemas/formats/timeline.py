@@ -14,9 +14,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from model.formats.clock import TIME, UNIT, check_span, milliseconds, rounded, seconds
-from model.formats.reading import Unread, alike, collapsed, same, shown
 from schemas.errors import SchemaError
+from schemas.formats.clock import TIME, UNIT, check_span, milliseconds, rounded, seconds
+from schemas.formats.reading import Unread, alike, collapsed, same, shown
 
 _LINE = re.compile(
     r"(?:[-*+>#•·●▪]{1,6} |[*•·●▪]|\(?[0-9]{1,3}[.)] )?"

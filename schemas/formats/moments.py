@@ -14,9 +14,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from model.formats.clock import CLOCK, SECOND_MS, check_span, milliseconds, minutes, rounded
-from model.formats.reading import Unread, alike, same, shown
 from schemas.errors import SchemaError
+from schemas.formats.clock import CLOCK, SECOND_MS, check_span, milliseconds, minutes, rounded
+from schemas.formats.reading import Unread, alike, same, shown
 
 LATEST_MS = 599_999 * SECOND_MS
 """The last second that mm:ss tells with four digits of minutes."""

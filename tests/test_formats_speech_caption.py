@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formats.speech_caption import KEYS, SpeechCaption, parse, plain, write
 from schemas.errors import SchemaError
+from schemas.formats.speech_caption import KEYS, SpeechCaption, parse, plain, write
 from tests.texts import hostile, much
 
 SHREDS = [

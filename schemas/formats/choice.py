@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from model.formats.reading import Unread, alike, same, shown
 from schemas.errors import SchemaError
+from schemas.formats.reading import Unread, alike, same, shown
 
 REST_CHARACTERS = 400
 """So much after a letter is compared with the options' texts."""

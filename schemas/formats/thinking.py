@@ -13,8 +13,8 @@ Only what stands after the last closing tag is the answer: what is said before o
 import re
 from dataclasses import dataclass
 
-from model.formats.reading import Unread, same, shown
 from schemas.errors import SchemaError
+from schemas.formats.reading import Unread, same, shown
 
 CUT = "Considering the limited time by the user, I have to give the solution based on the thinking directly now."
 """What Qwen3's servers write, in the model's place, before they close a block at the end of its budget."""

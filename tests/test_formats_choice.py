@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formats.choice import LETTERS, parse, write
 from schemas.errors import SchemaError
+from schemas.formats.choice import LETTERS, parse, write
 from tests.texts import hostile, much
 
 OPTIONS = ("cats", "a dog barks", "birds", "3 bees")

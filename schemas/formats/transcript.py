@@ -16,9 +16,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from model.formats.clock import TIME, UNIT, check_span, milliseconds, rounded, seconds
-from model.formats.reading import Unread, alike, collapsed, same, shown, unfenced
 from schemas.errors import SchemaError
+from schemas.formats.clock import TIME, UNIT, check_span, milliseconds, rounded, seconds
+from schemas.formats.reading import Unread, alike, collapsed, same, shown, unfenced
 
 _SPEAKER = r"(?:speaker|spk|s|说话人|發言人|发言人)[ _#-]{0,2}(?P<number>[0-9]{1,4})"
 _MARK = re.compile(

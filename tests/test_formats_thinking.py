@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formats.thinking import CUT, Reply, parse, plain, write
 from schemas.errors import SchemaError
+from schemas.formats.thinking import CUT, Reply, parse, plain, write
 from tests.texts import hostile, much
 
 SHREDS = [

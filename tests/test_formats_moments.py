@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formats.clock import SECOND_MS, rounded
-from model.formats.moments import LATEST_MS, Moment, mention, parse, plain, write
 from schemas.errors import SchemaError
+from schemas.formats.clock import SECOND_MS, rounded
+from schemas.formats.moments import LATEST_MS, Moment, mention, parse, plain, write
 from tests.texts import hostile, much
 
 SHREDS = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formats.clock import CLOCK, MAX_MS, TIME, milliseconds, minutes, rounded, seconds
+from schemas.formats.clock import CLOCK, MAX_MS, TIME, milliseconds, minutes, rounded, seconds
 
 times_ms = st.integers(0, MAX_MS)
 

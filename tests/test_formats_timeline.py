@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formats.clock import MAX_MS, rounded
-from model.formats.timeline import Event, parse, plain, write
 from schemas.errors import SchemaError
+from schemas.formats.clock import MAX_MS, rounded
+from schemas.formats.timeline import Event, parse, plain, write
 from tests.texts import hostile, much
 
 SHREDS = ["0.00", "57.00", " - ", ": ", "–", "1:02", "2，5", "\n", "* ", "- ", "1. ", "**", "[", "]", "(", "`", "to"]

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import zip_longest
 
-from model.formats.reading import Unread, collapsed, same, shown
 from schemas.errors import SchemaError
+from schemas.formats.reading import Unread, collapsed, same, shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
