@@ -140,10 +140,10 @@ def _read(store: Store, stored: Stored, recordings: frozenset[str]) -> Labels:
 
 
 def _speakers(labels: Labels) -> Iterator[str]:
-    named = sorted(
-        ((one.start_ms, one.speaker) for one in (*labels.turns, *labels.sentences, *labels.words) if one.speaker),
-    )
-    yield from dict.fromkeys(speaker for _, speaker in named)
+    named = [(one.start_ms, one.speaker) for one in labels.turns]
+    named += [(one.start_ms, one.speaker) for one in labels.sentences if one.speaker]
+    named += [(one.start_ms, one.speaker) for one in labels.words if one.speaker]
+    yield from dict.fromkeys(speaker for _, speaker in sorted(named))
 
 
 def _clipped(many: tuple[S, ...], whole: Span) -> tuple[S, ...]:

@@ -11,7 +11,10 @@ from schemas.labels import Labels
 from schemas.record import Turn
 
 OTHER_ROWS = frozenset(
-    "NOSCORE NO_RT_METADATA SEGMENT LEXEME NON-LEX NON-SPEECH FILLER EDIT SU IP CB A/P SPKR-INFO NOSPEAKER".split()
+    (
+        *("NOSCORE", "NO_RT_METADATA", "SEGMENT", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT", "SU", "IP"),
+        *("CB", "A/P", "SPKR-INFO", "NOSPEAKER"),
+    )
 )
 NOTHING = "<NA>"
 

@@ -56,7 +56,9 @@ def read(data: bytes, file: str, recordings: frozenset[str]) -> Labels:
         value, place = walk.text()
         if wanted not in value:
             raise place.error(f"{shown(value)!r} where {wanted!r} should stand: it is no TextGrid")
-    walk.number(), walk.number(), walk.flag()
+    walk.number()
+    walk.number()
+    walk.flag()
     words: list[Word] = []
     turns: list[Turn] = []
     sentences: list[LabelledSentence] = []
@@ -66,7 +68,8 @@ def read(data: bytes, file: str, recordings: frozenset[str]) -> Labels:
         if kind not in ("IntervalTier", "TextTier"):
             raise place.error(f"a tier of class {shown(kind)!r}; it should be IntervalTier or TextTier")
         name = clean(walk.text()[0])
-        walk.number(), walk.number()
+        walk.number()
+        walk.number()
         holds = EVENTS if kind == "TextTier" else TIERS.get(name.lower())
         for _ in range(walk.count(MAX_LABELS, "intervals")):
             start, place = walk.number()
