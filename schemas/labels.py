@@ -89,7 +89,7 @@ class Labels:
             events=_all_clipped(self.events, span),
             music=_all_clipped(self.music, span),
             text=None,
-            notes=tuple(notes),
+            notes=(*self.notes, *notes),
         )
 
 
