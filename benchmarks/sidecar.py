@@ -13,10 +13,10 @@ from typing import Any
 from benchmarks.truth import TRUTH
 from schemas.errors import InputError
 
-AUDIOSET_NAMES = {  # of the labels of ESC-50, where making a capital of the first letter is not enough
+AUDIOSET_NAMES = {  # of the labels of ESC-50; four that AudioSet does not have are told in plain words
     "airplane": "Fixed-wing aircraft, airplane",
     "brushing_teeth": "Toothbrush",
-    "can_opening": "Tin can being opened",
+    "can_opening": "a can being opened",
     "car_horn": "Vehicle horn, car horn, honking",
     "cat": "Meow",
     "chirping_birds": "Chirp, tweet",
@@ -33,7 +33,7 @@ AUDIOSET_NAMES = {  # of the labels of ESC-50, where making a capital of the fir
     "dog": "Bark",
     "door_wood_creaks": "Creak",
     "door_wood_knock": "Knock",
-    "drinking_sipping": "Drinking, sipping",
+    "drinking_sipping": "someone sipping a drink",
     "engine": "Engine",
     "fireworks": "Fireworks",
     "footsteps": "Walk, footsteps",
@@ -44,7 +44,7 @@ AUDIOSET_NAMES = {  # of the labels of ESC-50, where making a capital of the fir
     "insects": "Insect",
     "keyboard_typing": "Typing",
     "laughing": "Laughter",
-    "mouse_click": "Mouse click",
+    "mouse_click": "mouse clicks",
     "pig": "Oink",
     "pouring_water": "Pour",
     "rooster": "Crowing, cock-a-doodle-doo",
@@ -55,7 +55,7 @@ AUDIOSET_NAMES = {  # of the labels of ESC-50, where making a capital of the fir
     "toilet_flush": "Toilet flush",
     "train": "Train",
     "vacuum_cleaner": "Vacuum cleaner",
-    "washing_machine": "Washing machine",
+    "washing_machine": "a washing machine",
     "water_drops": "Drip",
 }
 
@@ -104,7 +104,7 @@ def labels_row(scene: dict[str, Any]) -> dict[str, Any]:
 
 
 def label_of(event: dict[str, Any]) -> str:
-    """The AudioSet name of what is heard."""
+    """The AudioSet name of what is heard, or plain words."""
     if event["kind"] in ("speech", "music"):
         return str(event["kind"]).capitalize()
     label: str = event["label"]
