@@ -23,6 +23,7 @@ from schemas.span import Span
 
 MODEL = "labels@1"  # counts up when a rule changes
 METERS = {"4/4": "in four", "3/4": "in three", "2/4": "in two", "6/8": "in six-eight"}
+NEARLY = 0.8  # share of both stretches that two facts of one piece of music have in common
 SINGLE = ("music", "tempo", "key", "meter", "event", "singing")  # kinds of which one is true at a time
 
 
@@ -86,7 +87,7 @@ def music_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> Annotati
     tempo = next((music.tempo_bpm for music in labels.music if music.tempo_bpm), None)
     key = next((music.key for music in labels.music if music.key), None)
     meter = next((music.meter for music in labels.music if music.meter), None)
-    facts = in_order([*dict.fromkeys(human), *beside(inner, human)])
+    facts = in_order([*dict.fromkeys(human), *measured_there(beside(inner, human), human)])
     return replace(
         base,
         text=", ".join(dict.fromkeys(fact.text for fact in facts)),
@@ -129,6 +130,22 @@ def contradicts(fact: Fact, human: Fact) -> bool:
         return False
     both_named = fact.label is not None and human.kind in ("event", "music", "singing")
     return both_named or (fact.kind == human.kind and fact.kind in SINGLE)
+
+
+def measured_there(facts: Sequence[Fact], human: Sequence[Fact]) -> list[Fact]:
+    """What was measured of music, where a person heard that music; what was measured of anything else is left out.
+
+    A fact whose stretch is nearly a person's takes over its times, and so can be told with it.
+    """
+    music = [one for one in human if one.kind == "music"]
+    placed = []
+    for fact in facts:
+        near = max(music, key=fact.overlap_ms, default=None)
+        if near is None or not near.overlap_ms(fact):
+            placed.append(fact)
+        elif near.overlap_ms(fact) >= NEARLY * max(near.duration_ms, fact.duration_ms):
+            placed.append(replace(fact, start_ms=near.start_ms, end_ms=near.end_ms))
+    return placed
 
 
 def in_order(facts: Iterable[Fact]) -> tuple[Fact, ...]:

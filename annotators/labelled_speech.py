@@ -13,12 +13,14 @@ from schemas.span import Span, union
 PAUSE_MS = 500  # a longer one between two words that are in no sentence begins another
 TOLD_OVERLAP_MS = 500  # two at once, to be told
 WORDS, VOICE, VOICES, OVERLAP, PAUSE = "transcript", "voice", "voices", "overlap", "pause"
+SPEECH = "Speech"  # the label that says no more than that somebody speaks
 COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechAnnotation | None:
     """The transcript, the turns and the words of a person; None where they wrote nothing of speech."""
-    named = [event for event in labels.events if (known := audioset.known(event.label)) and known.coarse == "speech"]
+    known = ((event, audioset.known(event.label)) for event in labels.events)
+    named = [(event, label) for event, label in known if label and label.coarse == "speech"]
     if not labels.speech and not named and not labels.notes:
         return None
     base = inner if isinstance(inner, SpeechAnnotation) and inner.outcome is Outcome.OK else None
@@ -33,8 +35,8 @@ def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechA
         *(_human(turn, "turn", "someone speaks", turn.speaker) for turn in turns if not _meets(turn, sentences)),
         *(
             _human(event, "speech", label.words, label=label.name)
-            for event in named
-            if (label := audioset.known(event.label)) and not _meets(event, spoken)
+            for event, label in named
+            if not _meets(event, spoken)
         ),
         *_voices(turns),
         *(_human(span, OVERLAP, "two voices speak at once") for span in overlaps_of(turns) if _is_long(span)),
@@ -43,6 +45,7 @@ def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechA
         return None
     several = len({turn.speaker for turn in turns}) > 1
     added = [fact for fact in (base.facts if base else ()) if not contradicts(fact, transcribed, spoken, turns)]
+    human = [fact for fact in human if fact.label != SPEECH or not _meets(fact, added)]  # they tell more
     facts = sorted([*human, *added], key=lambda fact: (fact.start_ms, fact.end_ms, not fact.human, fact.kind))
     base = base or SpeechAnnotation(outcome=Outcome.OK, model=inner.model)
     if sentences:

@@ -22,6 +22,7 @@ MUSIC_PHRASES = {  # in this order
     "dynamics": "{}",
 }
 INSTANT_MS = 500  # a shorter sound is told as a moment
+MADE_UP = 0.5  # share that a named sound and a measured one have of each other, to be the same
 THROUGHOUT = 0.95  # share of the segment
 QUOTES = dict.fromkeys('"“”„‟«»＂', "'")
 JOINERS = "\u200c\u200d"  # invisible, but part of the spelling in Persian and Hindi
@@ -61,7 +62,7 @@ def claims_of(told: Sequence[Told], segment: Segment) -> list[Claim]:
     speech, sound, music = ([one for one in told if one.branch is branch] for branch in Branch)
     claims = [
         *_speech_claims(speech, segment),
-        *(_plain_claim(one, segment) for one in sound),
+        *_sound_claims(sound, segment),
         *_music_claims(music, segment),
     ]
     return sorted(claims, key=lambda claim: (*_order(claim.branch, claim), claim.text))
@@ -98,6 +99,28 @@ def _speech_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
 def _says(words: Told, voice: Told | None, segment: Segment) -> Claim:
     said = f'{_when(words.fact, segment)} someone says "{words.text}"'
     return _claim([words, voice], f"{said} in {voice.text}.") if voice else _claim([words], f"{said}.")
+
+
+def _sound_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
+    """One sentence a sound; where a person named it, how it is made up is told with the name."""
+    made_up: dict[str, Told] = {}
+    for name in (one for one in told if one.fact.human):
+        free = [
+            one
+            for one in told
+            if not (one.fact.human or one.fact.label or one.evidence in {other.evidence for other in made_up.values()})
+            and one.fact.overlap_ms(name.fact) >= MADE_UP * max(one.fact.duration_ms, name.fact.duration_ms)
+        ]
+        if free:
+            made_up[name.evidence] = free[0]
+    taken = {one.evidence for one in made_up.values()}
+    return [
+        _claim([one, how], f"{_when(one.fact, segment)} {one.text}, {how.text}.")
+        if (how := made_up.get(one.evidence))
+        else _plain_claim(one, segment)
+        for one in told
+        if one.evidence not in taken
+    ]
 
 
 def _music_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:

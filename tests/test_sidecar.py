@@ -444,6 +444,29 @@ def test_music_is_the_person_s_with_what_was_measured(heard):
     ]
 
 
+def test_what_is_measured_of_music_holds_where_the_person_heard_it(heard):
+    def facts(start_ms: int) -> list[tuple[int, int, str]]:
+        music = Event(start_ms=start_ms, end_ms=2_000, label="Music", score=1.0)
+        annotation = told(Branch.MUSIC, heard[Branch.MUSIC], Labels(files=("a",), events=(music,)))
+        return [(fact.start_ms, fact.end_ms, fact.kind) for fact in annotation.facts]
+
+    assert facts(300) == [(300, 2_000, "music"), (300, 2_000, "key"), (300, 2_000, "tempo")]
+    assert facts(900) == [(900, 2_000, "music")]
+
+
+def test_that_somebody_speaks_is_told_where_nobody_says_more(heard):
+    speech = Event(start_ms=0, end_ms=2_000, label="Speech", score=1.0)
+    man = Event(start_ms=0, end_ms=2_000, label="Male speech, man speaking", score=1.0)
+    for events, silent, kinds in (
+        ((speech,), False, ["transcript", "voice"]),
+        ((speech,), True, ["speech"]),
+        ((speech, man), False, ["speech", "transcript", "voice"]),
+    ):
+        inner = skipped(Branch.SPEECH, "ears@1", "none") if silent else heard[Branch.SPEECH]
+        annotation = told(Branch.SPEECH, inner, Labels(files=("a",), events=events))
+        assert sorted(fact.kind for fact in annotation.facts) == kinds
+
+
 @pytest.mark.parametrize("branch", list(Branch))
 def test_a_person_is_heard_where_the_inner_annotator_is_silent(branch):
     annotation = told(branch, skipped(branch, "ears@1", "nothing here"), LABELS)
@@ -483,6 +506,12 @@ def test_the_merger_lets_no_model_speak_against_a_person():
     assert told_texts == ["From 0.0 to 2.0 s a bark."]  # under speech, and unsure: a person says so
     assert reasons == ["a person says 'a bark' there"]
     assert caption(replace(human, text=" \x00"), profile=Profile()) == ([], [])
+    measured = replace(model, kind="bang", text="a burst", end_ms=1_800)
+    elsewhere = replace(model, kind="bang", text="a click", end_ms=100)
+    assert caption(human, measured, elsewhere, profile=Profile(animal=1.0))[0] == [
+        "At 0.0 s a click.",
+        "From 0.0 to 2.0 s a bark, a burst.",
+    ]
 
 
 # ----------------------------------------------------------------------------------------- the whole recipe
