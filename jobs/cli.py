@@ -238,17 +238,21 @@ def ask(
 @cli.command()
 def doctor(
     output: Annotated[str | None, typer.Argument(help="An output to try reading and writing.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Look for all that this recipe needs: models, servers.")] = None,
+    models: Models = None,
 ) -> None:
     """Tell what is installed, what each recipe needs, what is missing, and the command that mends it.
 
     \b
     earmark doctor
     earmark doctor s3://bucket/shards
+    earmark doctor --recipe gpu --models models/
     """
     from jobs.doctor import findings
 
+    _use_models(models)
     well = True
-    for finding in findings(output):
+    for finding in findings(output, load(recipe)[0] if recipe else None):
         mark = "ok     " if finding.ok else "missing" if finding.needed else "absent "
         show.console.print(f"{mark} {finding.what:<24} {finding.detail}", markup=False)
         well = well and (finding.ok or not finding.needed)
