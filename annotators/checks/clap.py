@@ -197,12 +197,10 @@ class Clap:
 
         folder = located(config.weights)
         self._device, self._batch_size = device_of(config.device), config.batch_size
-        network: Any
+        opened: Any = ClapModel.from_pretrained  # gives two things where it is asked to
         try:
             processor = ClapProcessor.from_pretrained(folder, local_files_only=True)
-            network, found = ClapModel.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
+            network, found = opened(folder, local_files_only=True, dtype=torch.float32, output_loading_info=True)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ConfigError(f"{folder} cannot be opened as a CLAP model: {error}") from error
         if found["missing_keys"]:  # they would be left random
