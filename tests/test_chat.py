@@ -264,7 +264,7 @@ def test_a_server_that_answers_nothing_is_found_out_too_and_tried_again_with_the
 
 def test_failures_that_are_answers_break_nothing():
     with ChatServer(lambda request: Answer(status=500)) as server:
-        said = config(server, max_failures=2).build().ask([user(str(number))] for number in range(12))
+        said = config(server, max_failures=2, concurrency=1).build().ask([user(str(n))] for n in range(12))
     assert len(server.requests) == 12
     assert all("500" in one.error for one in said)
 
