@@ -8,6 +8,7 @@ speech too: what is known to be a dog needs no silence around it.
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -161,11 +162,11 @@ def read(clip: Clip, replies: dict[str, Reply], config: TrainedSoundConfig) -> S
             troubles.append(f"the captioner gave no {asked_for}: {reply.error or 'its reply is empty'}")
     lines = replies.get(SOUND_TIMELINE)
     if lines and not lines.error and lines.text.strip():
-        listed, trouble = timeline_facts(clip, lines.text, config.timeline_score)
+        listed, trouble = timeline_facts(clip, _printable(lines.text), config.timeline_score)
         facts += listed
         troubles += [trouble] if trouble else []
     described = replies.get(SOUND_DESCRIPTION)
-    caption = " ".join(described.text.split()) if described and not described.error else ""
+    caption = " ".join(_printable(described.text).split()) if described and not described.error else ""
     facts += caption_facts(clip, caption, config.caption_score)
     return Said(facts=tuple(facts), caption=caption, troubles=tuple(troubles))
 
@@ -232,6 +233,11 @@ def _as_phrase(sentence: str) -> str:
     if _FIRST_WORD.match(words) and not words.startswith("I "):
         words = words[0].lower() + words[1:]
     return words if any(c.isalnum() for c in words) else ""
+
+
+def _printable(text: str) -> str:
+    """Without control characters and halves of characters, which no file can hold; lines stay lines."""
+    return "".join(c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs") else " " for c in text)
 
 
 def _in_order(facts: Sequence[Fact]) -> list[Fact]:

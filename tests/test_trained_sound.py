@@ -202,6 +202,8 @@ def test_whatever_a_captioner_says_stays_inside_bounds(hostile):
     for fact in said.facts:
         assert made.segment.contains(fact)
         assert 0 < len(fact.text) <= 300
+        fact.text.encode()
+    said.caption.encode()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ A class is heard from where its score rises above a low threshold to where it fa
 high one. Where the ontology has a narrower name that is sure enough for the same time, the wider one is not told.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,40 +108,45 @@ def refined(event: Event, heard: Sequence[Span], reach_ms: int) -> Event:
 
 def most_specific(events: Sequence[Event], covered: float) -> list[Event]:
     """The events without those whose time is covered, to this share, by events that the ontology has below them."""
-    return [event for event in events if _covered_by(event, _below(event, events)) < covered * event.duration_ms]
+    by_label = _by_label(events)
+    told = []
+    for event in events:
+        narrower = [label for label in by_label if event.label in audioset.ancestors(label)]
+        below = [other for label in narrower for other in by_label[label] if other.overlap_ms(event)]
+        if covered_ms(below, event) < covered * event.duration_ms:
+            told.append(event)
+    return told
 
 
 def without_rivals(events: Sequence[Event], rules: EventRules) -> list[Event]:
-    """The events without those that a surer sibling in the ontology covers: two names for one sound.
+    """The events without those that much surer siblings in the ontology cover: two names for one sound.
 
     Instruments, voices that sing and kinds of music are left, because these sound together.
     """
-    return [
-        event
-        for event in events
-        if audioset.coarse(event.label) in ONE_OF_MANY
-        or _covered_by(event, _surer_siblings(event, events, rules.rival_share)) < rules.covered * event.duration_ms
-    ]
+    by_label = _by_label(events)
+    told = []
+    for event in events:
+        siblings = [label for label in by_label if _are_siblings(label, event.label)]
+        rivals = [other for label in siblings for other in by_label[label] if other.overlap_ms(event)]
+        surer = [other for other in rivals if event.score < rules.rival_share * other.score]
+        if audioset.coarse(event.label) in ONE_OF_MANY or not _covers(surer, event, rules):
+            told.append(event)
+    return told
 
 
-def _below(event: Event, events: Sequence[Event]) -> Iterable[Span]:
-    return (other for other in events if other.overlap_ms(event) and event.label in audioset.ancestors(other.label))
+def _covers(others: Sequence[Span], event: Event, rules: EventRules) -> bool:
+    return covered_ms(others, event) >= rules.covered * event.duration_ms
 
 
-def _surer_siblings(event: Event, events: Sequence[Event], share: float) -> Iterable[Span]:
-    parents = set(audioset.by_name(event.label).parents)
-    return (
-        other
-        for other in events
-        if other.label != event.label
-        and other.overlap_ms(event)
-        and event.score < share * other.score
-        and parents & set(audioset.by_name(other.label).parents)
-    )
+def _by_label(events: Sequence[Event]) -> dict[str, list[Event]]:
+    by_label: dict[str, list[Event]] = {}
+    for event in events:
+        by_label.setdefault(event.label, []).append(event)
+    return by_label
 
 
-def _covered_by(event: Event, others: Iterable[Span]) -> int:
-    return covered_ms(others, event)
+def _are_siblings(one: str, other: str) -> bool:
+    return one != other and not set(audioset.by_name(one).parents).isdisjoint(audioset.by_name(other).parents)
 
 
 def _span_of(first: int, last: int, centres_ms: np.ndarray, whole: Span) -> Span:

@@ -113,8 +113,8 @@ class AudioSetTagger:
         """Shape (pieces, labels)."""
         import torch
 
-        features = self._extractor(pieces, sampling_rate=RATE_HZ, return_tensors="pt")
-        inputs = {name: tensor.to(self._device) for name, tensor in features.items()}
+        features = self._extractor(pieces, sampling_rate=RATE_HZ, return_tensors="np")  # "pt" takes twice as long
+        inputs = {name: torch.from_numpy(np.asarray(values)).to(self._device) for name, values in features.items()}
         inputs = {name: t.to(self._dtype) if t.is_floating_point() else t for name, t in inputs.items()}
         with torch.inference_mode():
             logits = self._network(**inputs).logits
