@@ -47,5 +47,6 @@ def save(folder: Path, order: Sequence[int] | None = None, names: Sequence[str] 
     return folder
 
 
-def config_of(folder: Path, **changes: int) -> AudioSetTaggerConfig:
-    return AudioSetTaggerConfig(weights=Weights(name=str(folder)), device="cpu", **changes)
+def config_of(folder: Path, **changes: int | None) -> AudioSetTaggerConfig:
+    settings: dict[str, int | None] = {"window_ms": 2_000, "hop_ms": 500, "context_ms": 2_500} | changes
+    return AudioSetTaggerConfig(weights=Weights(name=str(folder)), device="cpu", **settings)  # type: ignore[arg-type]

@@ -49,18 +49,29 @@ def test_scores_are_what_transformers_makes_of_each_window(tagger, folder):
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
     samples = SCENE.astype(np.float32)
-    scores = tagger.scores(samples)
-    assert scores.shape == (len(tagger.starts_ms(len(samples))), 527)
+    scores = tagger.window_scores(samples, 2_000, 500)
+    assert scores.shape == (len(tagger.centres_ms(len(samples))), 527)
     assert tagger.labels == NAMES
     extractor = ASTFeatureExtractor.from_pretrained(folder)
     network = ASTForAudioClassification.from_pretrained(folder).eval()
     for row in (0, 7, len(scores) - 1):
-        start = round(tagger.starts_ms(len(samples))[row] * 16)
+        start = round(tagger.centres_ms(len(samples))[row] * 16) - 16_000
         features = extractor(samples[start : start + 32_000], sampling_rate=16_000, return_tensors="pt")
         with torch.inference_mode():
             expected = torch.sigmoid(network(**features).logits)[0].numpy()
         assert np.allclose(scores[row], expected, atol=1e-5)
     assert np.ptp(scores, axis=0).max() > 0.1, "the small network hears no difference; the tests would mean nothing"
+
+
+def test_a_score_is_the_geometric_mean_of_the_moment_and_its_context(folder, tagger):
+    samples = SCENE.astype(np.float32)
+    moments, contexts = tagger.window_scores(samples, 2_000, 500), tagger.window_scores(samples, 2_500, 1_250)
+    scores = tagger.scores(samples)
+    assert np.allclose(scores[0], np.sqrt(moments[0] * contexts[0]))  # only the first context reaches the first window
+    assert np.allclose(scores[-1], np.sqrt(moments[-1] * contexts[-1]), atol=0.05)
+    assert not np.allclose(scores, moments, atol=0.05)
+    without = config_of(folder, context_ms=None).build()
+    assert np.array_equal(without.scores(samples), without.window_scores(samples, 2_000, 500))
 
 
 def test_windows_are_heard_the_same_alone_and_in_batches(folder, tagger):
@@ -70,10 +81,10 @@ def test_windows_are_heard_the_same_alone_and_in_batches(folder, tagger):
     assert np.array_equal(tagger.scores(samples), tagger.scores(samples))
 
 
-def test_the_end_of_a_longer_recording_changes_no_window_before_it(tagger):
+def test_what_comes_later_changes_no_score_out_of_its_reach(tagger):
     samples = SCENE.astype(np.float32)
     longer = np.concatenate([samples, noise(3_000).astype(np.float32)])
-    shared = len(tagger.scores(samples)) - 1
+    shared = len(tagger.scores(samples)) - 8  # its last context ends with it
     assert np.allclose(tagger.scores(longer)[:shared], tagger.scores(samples)[:shared], atol=1e-5)
 
 
@@ -129,7 +140,9 @@ def test_a_folder_without_a_tagger_is_refused(tmp_path, folder):
 
 def test_a_window_longer_than_the_network_hears_is_refused(folder, tmp_path):
     with pytest.raises(ConfigError, match="window_ms=3000"):
-        config_of(folder, window_ms=3_000).build()
+        config_of(folder, window_ms=3_000, context_ms=None).build()
+    with pytest.raises(ConfigError, match="context_ms=3000"):
+        config_of(folder, context_ms=3_000).build()
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     written = json.loads((folder / "preprocessor_config.json").read_text()) | {"sampling_rate": 32_000}
@@ -138,7 +151,9 @@ def test_a_window_longer_than_the_network_hears_is_refused(folder, tmp_path):
         config_of(tmp_path).build()
 
 
-@pytest.mark.parametrize("wrong", [{"hop_ms": 0}, {"hop_ms": 3_000}, {"window_ms": 20, "hop_ms": 20}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"hop_ms": 0}, {"hop_ms": 3_000}, {"window_ms": 20, "hop_ms": 20}, {"context_ms": 900}], ids=str
+)
 def test_windows_that_cannot_work_are_refused(wrong):
     with pytest.raises(ConfigError, match="window_ms"):
         AudioSetTaggerConfig(weights=Weights(name="/nowhere"), **wrong)

@@ -5,8 +5,10 @@ will do. By default the Audio Spectrogram Transformer (Gong, Chung and Glass, "A
 Interspeech 2021), mean average precision 0.459 on the evaluation set.
 
 Its scores are sigmoids, one for each class by itself: several things sound at once. It hears ten seconds and was taught
-on clips of ten seconds; a window of two, padded by its own feature extractor, tells when something sounds, at some cost
-in how surely.
+on labels of ten seconds. So it hears everything twice: in windows of two seconds, padded by its own feature extractor,
+that tell when, and in windows of ten, as it was taught, that tell what. A score is the geometric mean of the two: high
+where a class is heard in its context and at that moment, as in the masking of strong by weak labels that baselines of
+DCASE's sound event detection use.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ from schemas.batches import in_batches
 from schemas.errors import CheckpointError, ConfigError
 from schemas.network import device_of
 from schemas.weights import Weights, located, model_name
-from segmenters.audioset.windows import window_starts
+from segmenters.audioset.windows import at_moments, window_starts
 
 RATE_HZ = 16_000
 LEAST_SAMPLES = 400  # 25 ms, one frame of the feature extractors: shorter sound is none to them
@@ -40,6 +42,7 @@ class AudioSetTaggerConfig:
     weights: Weights = AST
     window_ms: int = 2_000  # shorter tells better when, longer tells better what
     hop_ms: int = 500  # a sound of any length is then in four windows, so one odd window does not decide
+    context_ms: int | None = 10_000  # of the longer windows, that overlap by half; None leaves them out
     device: str | None = None  # a GPU where there is one
     batch_windows: int = 64
 
@@ -48,10 +51,12 @@ class AudioSetTaggerConfig:
             raise ConfigError(
                 f"hop_ms={self.hop_ms} must lie in 1..window_ms={self.window_ms}, or sound between windows is not heard"
             )
-        if self.window_ms * RATE_HZ // 1000 < LEAST_SAMPLES or self.batch_windows < 1:
+        if _samples(self.window_ms) < LEAST_SAMPLES or self.batch_windows < 1:
             raise ConfigError(
                 f"window_ms={self.window_ms} must be at least 25 and batch_windows={self.batch_windows} at least 1"
             )
+        if self.context_ms is not None and self.context_ms < self.window_ms:
+            raise ConfigError(f"context_ms={self.context_ms} must not be shorter than window_ms={self.window_ms}")
 
     def build(self) -> "AudioSetTagger":
         return AudioSetTagger(self)
@@ -82,32 +87,33 @@ class AudioSetTagger:
     def window_ms(self) -> int:
         return self._config.window_ms
 
-    def starts_ms(self, num_samples: int) -> np.ndarray:
-        """Where each window begins, in milliseconds of the sound: float64, shape (windows,)."""
-        return np.array(self._starts(num_samples), np.float64) * 1000 / RATE_HZ
-
     def centres_ms(self, num_samples: int) -> np.ndarray:
-        """The middle of each window: float64, shape (windows,)."""
-        window = min(self._window, num_samples)
-        return self.starts_ms(num_samples) + window * 500 / RATE_HZ
+        """The middle of each window, in milliseconds of the sound: float64, shape (windows,)."""
+        return _centres_ms(num_samples, self._config.window_ms, self._config.hop_ms)
 
     def scores(self, samples_16k: np.ndarray) -> np.ndarray:
         """How likely each class is heard in each window: float32 in 0..1, shape (windows, labels)."""
+        config = self._config
+        scores = self.window_scores(samples_16k, config.window_ms, config.hop_ms)
+        if config.context_ms is None or not len(scores):
+            return scores
+        hop_ms = (config.context_ms + 1) // 2
+        contexts = self.window_scores(samples_16k, config.context_ms, hop_ms)
+        centres_ms = _centres_ms(len(samples_16k), config.context_ms, hop_ms)
+        around = at_moments(contexts, centres_ms, self.centres_ms(len(samples_16k)), config.context_ms / 2)
+        return np.asarray(np.sqrt(scores * around))
+
+    def window_scores(self, samples_16k: np.ndarray, window_ms: int, hop_ms: int) -> np.ndarray:
+        """What the network makes of each window by itself: float32 in 0..1, shape (windows, labels)."""
+        window, hop = _samples(window_ms), _samples(hop_ms)
 
         def heard(starts: Sequence[int]) -> list[np.ndarray]:
-            return list(self._hear([_piece(samples_16k, start, self._window) for start in starts]))
+            return list(self._hear([_piece(samples_16k, start, window) for start in starts]))
 
-        starts = self._starts(len(samples_16k))
+        starts = window_starts(len(samples_16k), window, hop)
         # all windows cost the same: the extractor pads each to what the network was built for
         rows = in_batches(starts, heard, length=lambda _: 1.0, room=self._config.batch_windows)
         return np.stack(rows) if rows else np.zeros((0, len(self.labels)), np.float32)
-
-    @property
-    def _window(self) -> int:
-        return self._config.window_ms * RATE_HZ // 1000
-
-    def _starts(self, num_samples: int) -> list[int]:
-        return window_starts(num_samples, self._window, self._config.hop_ms * RATE_HZ // 1000)
 
     def _hear(self, pieces: list[np.ndarray]) -> np.ndarray:
         """Shape (pieces, labels)."""
@@ -122,6 +128,15 @@ class AudioSetTagger:
         return scores[:, self._columns]
 
 
+def _samples(duration_ms: int) -> int:
+    return duration_ms * RATE_HZ // 1000
+
+
+def _centres_ms(num_samples: int, window_ms: int, hop_ms: int) -> np.ndarray:
+    starts = window_starts(num_samples, _samples(window_ms), _samples(hop_ms))
+    return (np.array(starts, np.float64) + min(_samples(window_ms), num_samples) / 2) * 1000 / RATE_HZ
+
+
 def _piece(samples: np.ndarray, start: int, length: int) -> np.ndarray:
     piece = np.asarray(samples[start : start + length], np.float32)
     return np.pad(piece, (0, max(0, LEAST_SAMPLES - len(piece))))
@@ -130,7 +145,9 @@ def _piece(samples: np.ndarray, start: int, length: int) -> np.ndarray:
 def _opened(folder: Path, dtype: Any) -> tuple[Any, Any]:
     """The feature extractor and the network, with every weight from the folder."""
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
         network, told = AutoModelForAudioClassification.from_pretrained(
@@ -170,8 +187,10 @@ def _check_window(extractor: Any, config: AudioSetTaggerConfig, folder: Path) ->
     rate_hz = getattr(extractor, "sampling_rate", RATE_HZ)
     if rate_hz != RATE_HZ:
         raise CheckpointError(f"{folder} hears sound at {rate_hz} Hz; a tagger here hears {RATE_HZ}")
-    if type(extractor).__name__ == "ASTFeatureExtractor" and config.window_ms > 10 * extractor.max_length:
-        raise ConfigError(
-            f"window_ms={config.window_ms} is longer than the {10 * extractor.max_length} ms that {folder} hears; "
-            "the rest would not be heard"
-        )
+    most_ms = 10 * extractor.max_length if type(extractor).__name__ == "ASTFeatureExtractor" else None
+    for name in ("window_ms", "context_ms"):
+        asked_ms = getattr(config, name)
+        if most_ms and asked_ms and asked_ms > most_ms:
+            raise ConfigError(
+                f"{name}={asked_ms} is longer than the {most_ms} ms that {folder} hears; the rest would not be heard"
+            )
