@@ -1,7 +1,7 @@
 """The sound branch of trained models: what the detector named, what can be measured of it, what a captioner heard.
 
 The tagger has run once, in the detector: its events are in the segment. Each becomes a fact with its name, and with its
-physics where it sounds alone. A sound that nobody named is told as measurements only (`annotators/sound.py`). An audio
+physics where it sounds alone. What is left there as "Sound" has no name, and is told as measurements only. An audio
 language model, where there is one, lists events with times and describes the whole in its own words. A name holds under
 speech too: what is known to be a dog needs no silence around it.
 """
@@ -23,7 +23,7 @@ from schemas import audioset
 from schemas.errors import ConfigError
 from schemas.formats import timeline
 from schemas.record import Annotation, Branch, Clip, Event, Fact, Outcome, SoundAnnotation
-from schemas.span import Span, covered_ms
+from schemas.span import Span
 
 NAMES = "audioset-names@1"  # counts up when a rule of this file changes
 EVENT, CAPTION, TIMELINE = "event", "caption", "timeline"  # the kinds of fact besides those that are measured
@@ -103,7 +103,7 @@ class TrainedSoundAnnotator:
 
     def _annotation(self, clip: Clip, replies: dict[str, Reply]) -> SoundAnnotation:
         named = [fact for event in clip.segment.events if (fact := named_fact(clip, event, self._config))]
-        measured_only = unnamed_facts(clip, named, self._config)
+        measured_only = unnamed_facts(clip, self._config)
         said = read(clip, replies, self._config)
         heard = _in_order([*named, *measured_only])
         facts = _in_order([*heard, *said.facts])
@@ -140,15 +140,10 @@ def named_fact(clip: Clip, event: Event, config: TrainedSoundConfig) -> Fact | N
     )
 
 
-def unnamed_facts(clip: Clip, named: Sequence[Fact], config: TrainedSoundConfig) -> list[Fact]:
-    """The sounds that stand out and that no name covers by half, as measurements."""
-    facts = [
-        fact
-        for event in clip.segment.events
-        if event.label == SOUND
-        and 2 * covered_ms(named, event) < event.duration_ms
-        and (fact := measured_fact(clip, event, config.measured))
-    ]
+def unnamed_facts(clip: Clip, config: TrainedSoundConfig) -> list[Fact]:
+    """The sounds that nobody named, as measurements."""
+    sounds = [event for event in clip.segment.events if event.label == SOUND]
+    facts = [fact for event in sounds if (fact := measured_fact(clip, event, config.measured))]
     return in_rows(sorted(facts, key=lambda fact: (fact.start_ms, fact.end_ms, fact.kind)), config.measured)
 
 

@@ -14,11 +14,12 @@ from annotators.base import Annotator, Merger, Meter
 from pipeline.decode import Decoded, decode
 from pipeline.lot import Failure, Lot, Piece, Recording, attempted, failed
 from schemas.errors import DecodeError
-from schemas.record import Caption, Clip, Event, Segment, skipped
+from schemas.record import Caption, Clip, Segment, skipped
 from schemas.span import Span
 from schemas.store import place
-from segmenters.base import Detector, Hearing, Profiler
+from segmenters.base import Detector, Profiler
 from segmenters.boundaries import CutRules, decide
+from segmenters.names import told
 from segmenters.profile import Routing, branches_for
 from segmenters.seams import seam
 
@@ -162,7 +163,7 @@ class Cut:
         for span, profile in zip(loud, self._profiler.profile(sound, hearing, loud), strict=True):
             events = tuple(
                 replace(event, start_ms=inside.start_ms, end_ms=inside.end_ms)
-                for event in _in_order(hearing)
+                for event in told(hearing)
                 if (inside := event.clipped(span))
             )
             segment = Segment(
@@ -175,11 +176,6 @@ class Cut:
             if piece.silent
         ]
         return clips, silences
-
-
-def _in_order(hearing: Hearing) -> list[Event]:
-    """What was heard, by name or not, in time order."""
-    return sorted((*hearing.events, *hearing.labelled), key=lambda event: (event.start_ms, event.end_ms))
 
 
 class Measure:

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import audioset
 from schemas.errors import ConfigError
 from schemas.record import Event
 from schemas.span import Span
 from segmenters.audioset.events import (
     EventRules,
+    Found,
     events_of,
     hysteresis,
     most_specific,
@@ -18,6 +20,8 @@ from segmenters.audioset.events import (
     without_rivals,
 )
 from segmenters.audioset.windows import at_moments, window_starts
+from segmenters.base import Hearing
+from segmenters.names import told
 
 RULES = EventRules()
 
@@ -96,7 +100,7 @@ def test_events_of_known_scores():
     dog = [0.0, 0.6, 0.8, 0.7, 0.0]
     rain = [0.4, 0.4, 0.4, 0.4, 0.4]
     scores = np.array([dog, rain], np.float32).T
-    found = events_of(scores, labels, centres, Span.of(10_000, 14_000), RULES)
+    found = events_of(scores, labels, centres, Span.of(10_000, 14_000), RULES, 1_000)
     assert [(e.label, e.start_ms, e.end_ms) for e in found] == [("Dog", 11_250, 12_750), ("Rain", 10_000, 14_000)]
     assert found[0].score == pytest.approx((0.6 + 0.7 + 0.7) / 3)  # the medians of three
     assert found[1].score == pytest.approx(0.4)
@@ -106,8 +110,8 @@ def test_one_odd_window_is_no_event():
     scores = np.zeros((9, 1), np.float32)
     scores[4] = 0.99
     centres = np.arange(9) * 500.0 + 1_000
-    assert events_of(scores, ("Dog",), centres, Span.of(0, 6_000), RULES) == []
-    assert len(events_of(scores, ("Dog",), centres, Span.of(0, 6_000), EventRules(smooth_windows=1))) == 1
+    assert events_of(scores, ("Dog",), centres, Span.of(0, 6_000), RULES, 1_000) == []
+    assert len(events_of(scores, ("Dog",), centres, Span.of(0, 6_000), EventRules(smooth_windows=1), 1_000)) == 1
 
 
 @given(st.integers(0, 12), st.integers(0, 50))
@@ -150,8 +154,28 @@ def test_the_order_of_the_labels_changes_nothing(num_windows, seed, order):
     ],
 )
 def test_edges_are_those_of_what_stands_out(heard, expected):
-    found = refined(event(2_000, 4_000), [Span.of(*span) for span in heard], 1_000)
+    rough = Found(start_ms=2_000, end_ms=4_000, label="Dog", score=0.8)
+    found = refined(rough, [Span.of(*span) for span in heard], 1_000)
+    assert type(found) is Event
     assert (found.start_ms, found.end_ms) == expected
+
+
+@given(st.integers(0, 26_000), st.integers(100, 4_000), st.sampled_from([100, 300, 1_000]))
+def test_what_an_ideal_tagger_hears_has_the_edges_of_what_stands_out(start_ms, duration_ms, enough_ms):
+    """A tagger that is sure of every window which holds enough of the sound, and hears nothing in the others.
+
+    Another sound, a second before or after a short one, is not taken for it.
+    """
+    truth = Span.of(start_ms, start_ms + duration_ms)
+    windows = [Span.of(at_ms, at_ms + 2_000) for at_ms in range(0, 28_001, 500)]
+    least_ms = min(enough_ms, duration_ms)
+    scores = np.array([[0.9 * (w.overlap_ms(truth) >= least_ms)] for w in windows], np.float32)
+    centres = np.array([w.start_ms + 1_000.0 for w in windows])
+    before = [Span.of(start_ms - 1_300, start_ms - 1_000)] if start_ms >= 1_300 else []
+    after = [Span.of(truth.end_ms + 1_000, truth.end_ms + 1_300)]
+    heard = [*before, truth, *after] if duration_ms <= 500 else [truth]
+    (found,) = named_events(scores, ("Dog",), centres, Span.of(0, 30_000), heard, RULES, 1_000)
+    assert (found.start_ms, found.end_ms) == (truth.start_ms, truth.end_ms)
 
 
 # --------------------------------------------------------------------------------------------- names
@@ -177,6 +201,44 @@ def test_two_narrower_names_together_cover_the_wider():
     assert names(most_specific(heard, 0.5)) == ["Dog", "Cat"]
 
 
+some_events = st.lists(
+    st.builds(
+        lambda label, start, length, score: event(start, start + length, label, score),
+        st.sampled_from(["Animal", "Dog", "Bark", "Yip", "Howl", "Rain", "Growling", "Cat"]),
+        st.integers(0, 40),
+        st.integers(1, 40),
+        st.sampled_from([0.3, 0.5, 0.9]),
+    ),
+    max_size=8,
+)
+
+
+def is_covered(one, others, share=0.5):
+    """By half, counted millisecond by millisecond."""
+    there = [any(o.start_ms <= at_ms < o.end_ms for o in others) for at_ms in range(one.start_ms, one.end_ms)]
+    return sum(there) >= share * len(there)
+
+
+@given(some_events)
+def test_names_are_resolved_as_one_would_by_hand(heard):
+    narrower = {
+        one.label: [o for o in heard if o.label != one.label and audioset.is_a(o.label, one.label)] for one in heard
+    }
+    assert most_specific(heard, 0.5) == [one for one in heard if not is_covered(one, narrower[one.label])]
+    surer = [
+        [
+            o
+            for o in heard
+            if o.label != one.label
+            and set(audioset.by_name(o.label).parents) & set(audioset.by_name(one.label).parents)
+            and one.score < 0.7 * o.score
+        ]
+        for one in heard
+    ]
+    expected = [one for one, rivals in zip(heard, surer, strict=True) if not is_covered(one, rivals)]
+    assert without_rivals(heard, RULES) == expected
+
+
 def test_a_much_surer_sibling_is_the_one_that_is_told():
     barks = [event(0, 2_000, "Bark", 0.8), event(0, 2_000, "Bow-wow", 0.4), event(0, 2_000, "Rain", 0.3)]
     assert names(without_rivals(barks, RULES)) == ["Bark", "Rain"]
@@ -194,6 +256,42 @@ def test_what_others_tell_is_not_told_again():
     centres = 1_000 + 500.0 * np.arange(5)
     labels = ("Speech", "Music", "Silence", "Laughter")
     assert names(named_events(scores, labels, centres, Span.of(0, 4_000), [], RULES, 1_000)) == ["Laughter"]
+
+
+# --------------------------------------------------------------------------------------------- segments
+
+
+def hearing_of(events, labelled=()):
+    whole = Span.of(0, 20_000)
+    return Hearing(
+        span=whole, events=tuple(events), changes=(), level_db=np.zeros(2_000, np.float32), labelled=labelled
+    )
+
+
+def told_of(events, *labelled):
+    return [(e.label, e.start_ms, e.end_ms) for e in told(hearing_of(events, labelled))]
+
+
+def test_without_names_a_segment_is_told_the_events_as_they_are():
+    events = [event(0, 900, "Sound"), event(500, 2_000, "Speech"), event(3_000, 3_100, "Sound")]
+    assert told(hearing_of(events)) == events
+
+
+def test_a_sound_that_has_a_name_is_told_by_name_alone():
+    barks = [event(1_000, 1_300, "Sound"), event(1_700, 2_000, "Sound")]
+    assert told_of(barks, event(1_000, 2_000, "Dog")) == [("Dog", 1_000, 2_000)]
+
+
+def test_a_name_for_the_background_names_no_sound_in_it():
+    slam = event(5_000, 5_400, "Sound")
+    assert ("Sound", 5_000, 5_400) in told_of([slam], event(0, 20_000, "Rain"))
+    assert ("Sound", 5_000, 5_400) in told_of([slam], event(5_000, 5_400, "Inside, small room"))
+
+
+def test_names_take_nothing_from_speech_and_music():
+    events = [event(0, 2_000, "Speech"), event(0, 3_000, "Music")]
+    heard = told_of(events, event(0, 2_000, "Laughter"), event(0, 3_000, "Guitar"))
+    assert heard == [("Laughter", 0, 2_000), ("Speech", 0, 2_000), ("Guitar", 0, 3_000), ("Music", 0, 3_000)]
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,11 @@ def test_a_sound_without_a_name_is_described_as_the_measuring_branch_does():
     assert said_of(made).facts == SoundConfig().build().annotate([made])[0].facts
 
 
-def test_a_sound_that_a_name_covers_is_not_described_again():
-    samples = np.r_[quiet(500), tone(2_000), quiet(3_000), tone(1_000)]
-    said = said_of(clip(samples, event(500, 2_500), event(400, 2_600, "Beep, bleep"), event(5_500, 6_500)))
-    assert [fact.kind for fact in said.facts] == ["event", "tonal"]
+def test_names_and_measurements_are_told_in_time_order():
+    samples = np.r_[quiet(500), tone(2_000), quiet(3_000), noise(1_000)]
+    said = said_of(clip(samples, event(500, 2_500), event(5_500, 6_500, "Rain")))
+    assert [fact.kind for fact in said.facts] == ["tonal", "event"]
+    assert said.text == "; ".join(fact.text for fact in said.facts)
 
 
 def test_events_are_clipped_to_the_sound_of_the_segment():

@@ -5,7 +5,7 @@ high one. Where the ontology has a narrower name that is sure enough for the sam
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -42,6 +42,13 @@ class EventRules:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie in 0..1 and not be 0")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Event):
+    """An event as sharp as windows are."""
+
+    shared: Span | None = None  # what all its windows share and the next ones lack: a part of a short sound lies there
+
+
 def named_events(
     scores: np.ndarray,
     labels: Sequence[str],
@@ -58,7 +65,7 @@ def named_events(
     """
     events = [
         refined(event, heard, reach_ms)
-        for event in events_of(scores, labels, centres_ms, whole, rules)
+        for event in events_of(scores, labels, centres_ms, whole, rules, reach_ms)
         if event.label not in NEVER_TOLD
     ]
     told = without_rivals(most_specific(events, rules.covered), rules)
@@ -66,19 +73,23 @@ def named_events(
 
 
 def events_of(
-    scores: np.ndarray, labels: Sequence[str], centres_ms: np.ndarray, whole: Span, rules: EventRules
-) -> list[Event]:
-    """The events of each label, in order of the labels and then of time; each scores the mean of its windows."""
+    scores: np.ndarray, labels: Sequence[str], centres_ms: np.ndarray, whole: Span, rules: EventRules, reach_ms: int
+) -> list[Found]:
+    """The events of each label, in order of the labels and then of time; each scores the mean of its windows.
+
+    `reach_ms` is half a window.
+    """
     if not len(scores):
         return []
     size = min(rules.smooth_windows, 2 * len(scores) - 1)
     smooth = median_filter(scores, size=(size, 1), mode="nearest")
-    events: list[Event] = []
+    events: list[Found] = []
     for column in np.flatnonzero(smooth.max(axis=0) >= rules.on).tolist():
         for first, last in hysteresis(smooth[:, column], rules.on, rules.off):
             span = _span_of(first, last, centres_ms, whole)
             score = float(np.clip(smooth[first:last, column].mean(), 0, 1))
-            events.append(Event(start_ms=span.start_ms, end_ms=span.end_ms, label=labels[column], score=score))
+            shared, label = _shared(first, last, centres_ms, whole, reach_ms), labels[column]
+            events.append(Found(start_ms=span.start_ms, end_ms=span.end_ms, label=label, score=score, shared=shared))
     return events
 
 
@@ -89,21 +100,21 @@ def hysteresis(scores: np.ndarray, on: float, off: float) -> list[tuple[int, int
     return [(first, last) for first, last in pairs if scores[first:last].max() >= on]
 
 
-def refined(event: Event, heard: Sequence[Span], reach_ms: int) -> Event:
-    """The event from the beginning to the end of what stands out in it.
+def refined(event: Found, heard: Sequence[Span], reach_ms: int) -> Event:
+    """The event from the beginning to the end of what stands out in it; of a short one, in what its windows share.
 
     Where something already stands out at its edge, the edge moves out to where that begins or ends, if within reach.
     An event in which nothing stands out is one of the background, and stays as it is.
     """
     here = [stretch for stretch in heard if stretch.overlap_ms(event)]
-    if not here:
-        return event
-    start_ms, end_ms = here[0].start_ms, max(stretch.end_ms for stretch in here)
-    if start_ms < event.start_ms - reach_ms:
-        start_ms = event.start_ms
-    if end_ms > event.end_ms + reach_ms:
-        end_ms = event.end_ms
-    return replace(event, start_ms=start_ms, end_ms=end_ms)
+    if event.shared:
+        here = [stretch for stretch in here if stretch.overlap_ms(event.shared)] or here
+    start_ms, end_ms = event.start_ms, event.end_ms
+    if here:
+        first_ms, last_ms = here[0].start_ms, max(stretch.end_ms for stretch in here)
+        start_ms = first_ms if first_ms >= start_ms - reach_ms else start_ms
+        end_ms = last_ms if last_ms <= end_ms + reach_ms else end_ms
+    return Event(start_ms=start_ms, end_ms=end_ms, label=event.label, score=event.score)
 
 
 def most_specific(events: Sequence[Event], covered: float) -> list[Event]:
@@ -153,5 +164,20 @@ def _span_of(first: int, last: int, centres_ms: np.ndarray, whole: Span) -> Span
     """From halfway to the window before to halfway to the window after; the ends of the sound are edges of windows."""
     start = (centres_ms[first - 1] + centres_ms[first]) / 2 if first else 0.0
     end = (centres_ms[last - 1] + centres_ms[last]) / 2 if last < len(centres_ms) else float(whole.duration_ms)
-    start_ms = min(whole.start_ms + int(start), whole.end_ms - 1)
+    return _inside(start, end, whole)
+
+
+def _shared(first: int, last: int, centres_ms: np.ndarray, whole: Span, reach_ms: int) -> Span | None:
+    """What all windows of the range hold, and the windows beside it, which do not hear the event, do not hold whole."""
+    start, end = centres_ms[last - 1] - reach_ms, centres_ms[first] + reach_ms
+    if first:
+        start = max(start, centres_ms[first - 1] + reach_ms)
+    if last < len(centres_ms):
+        end = min(end, centres_ms[last] - reach_ms)
+    return _inside(start, end, whole) if start < end else None
+
+
+def _inside(start: float, end: float, whole: Span) -> Span:
+    """The span of these times from the start of the whole, inside it and never empty."""
+    start_ms = min(whole.start_ms + max(0, int(start)), whole.end_ms - 1)
     return Span.of(start_ms, max(start_ms + 1, min(whole.end_ms, whole.start_ms + int(end))))
