@@ -20,6 +20,7 @@ from annotators.diarization.folder import check
 from annotators.diarization.turns import Heard, Spoken, TurnRules, diarizations_of
 from annotators.diarization.windows import Window, laid_out, layers
 from schemas.batches import is_out_of_memory
+from schemas.config import aside
 from schemas.errors import ConfigError
 from schemas.network import device_of
 from schemas.record import Clip
@@ -39,10 +40,10 @@ COMMUNITY_1 = Weights(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PyannoteConfig:
     weights: Weights = COMMUNITY_1
-    device: str | None = None
+    device: str | None = aside(None)
     window_ms: int = 300_000  # heard at once: longer ones know their speakers better, and take more memory
     gap_ms: int = 1_000  # of the silence between two clips, what is left of a longer one
-    batch: int = 32  # of what the networks hear at once; less where the memory does not hold it
+    batch: int = aside(32)  # of what the networks hear at once; less where the memory does not hold it
     likeness: float = 0.5  # mean cosine from which speakers of two windows are one voice
     turns: TurnRules = field(default_factory=TurnRules)
     trusted: tuple[str, ...] = ()  # further classes, as module.Class, that its checkpoints may hold
