@@ -160,3 +160,45 @@ def tiny_whisper(folder: Path, seed: int = 0) -> Path:
     )
     shutil.rmtree(made)
     return folder
+
+
+# --------------------------------------------------------------------------------------- wav2vec 2.0
+
+MMS_LETTERS = "aienoutsrmkldghybpwcvjzf'qx"
+ENGLISH_LETTERS = "ETAONIHSRDLUMWCFGYPBVK'XJQZ"
+
+
+def tiny_ctc(folder: Path, seed: int = 0, *, like: str = "mms") -> Path:
+    """A wav2vec 2.0 with a CTC head: `mms` as the aligner of MMS, layers normalised and no token between words;
+    `base` as wav2vec2-base-960h, normalised over time, with upper-case letters and `|` between words."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    folder.mkdir(parents=True, exist_ok=True)
+    mms = like == "mms"
+    special = ["<blank>", "<pad>", "</s>", "<unk>"] if mms else ["<pad>", "<s>", "</s>", "<unk>", "|"]
+    vocabulary = {token: n for n, token in enumerate([*special, *(MMS_LETTERS if mms else ENGLISH_LETTERS)])}
+    vocabulary_file = folder / "vocab.json"
+    vocabulary_file.write_text(json.dumps(vocabulary))
+    torch.manual_seed(seed)
+    config = Wav2Vec2Config(
+        vocab_size=len(vocabulary),
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=(16,) * 7,
+        conv_bias=mms,
+        feat_extract_norm="layer" if mms else "group",
+        do_stable_layer_norm=mms,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+        pad_token_id=0,
+        initializer_range=0.5,
+    )
+    Wav2Vec2ForCTC(config).eval().save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=mms).save_pretrained(folder)
+    Wav2Vec2CTCTokenizer(
+        str(vocabulary_file), pad_token=special[0], word_delimiter_token="|", do_lower_case=False
+    ).save_pretrained(folder)
+    return folder
