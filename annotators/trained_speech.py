@@ -94,7 +94,7 @@ class TrainedSpeechAnnotator:
 
     def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
         """Raises RuntimeError where the recogniser does not answer."""
-        min_ms = self._config.stretches.min_speech_ms
+        min_ms = max(1, self._config.stretches.min_speech_ms)
         spoken_ms = [sum(stretch.duration_ms for stretch in stretches_of_speech(c.segment, 0)) for c in clips]
         made = iter(self._annotated([clip for clip, ms in zip(clips, spoken_ms, strict=True) if ms >= min_ms]))
         return [next(made) if ms >= min_ms else self._skipped(ms) for ms in spoken_ms]

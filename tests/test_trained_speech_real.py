@@ -1,4 +1,4 @@
-"""The speech branch with every part as a user's: Whisper, two CTC models, pyannote and a served captioner, all untrained.
+"""The speech branch with every part as a user's: Whisper, CTC models, pyannote, a served captioner, all untrained.
 
 The folders are in the published formats and are loaded as a user's are.
 """
