@@ -14,6 +14,7 @@ true as well, of another sound at the same time, cost it no more than their shar
 over all of them, in which rain loses to the voice that speaks over it.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -141,7 +142,7 @@ class ClapCheck:
         return [self._verdict(best.get(index)) for index in range(len(asked))]
 
     def _verdict(self, found: float | None) -> Verdict:
-        if found is None:
+        if found is None or not math.isfinite(found):
             return Verdict()
         found, least = round(found, SCORE_DIGITS), self._config.least_score
         fits = found >= least
