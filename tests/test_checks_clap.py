@@ -183,6 +183,17 @@ def test_a_text_is_read_once(check, monkeypatch):
 
 
 @pytest.mark.slow
+def test_claims_on_one_stretch_hear_it_once(check, monkeypatch):
+    here, there = clip(sounds.noise(4_000)), clip(sounds.tone(4_000))
+    asked = [(here, claim("A hiss.", 0, 4_000)), (here, claim("Rain.", 0, 4_000)), (here, claim("Rain.", 0, 3_000))]
+    asked += [(there, claim("Rain.", 0, 4_000)), (here, claim("A car.", 0, 4_000))]
+    wanted, heard, sizes = [check.check([one])[0] for one in asked], check._clap._heard, []
+    monkeypatch.setattr(check._clap, "_heard", lambda pieces: sizes.append(len(pieces)) or heard(pieces))
+    assert check.check(asked) == wanted
+    assert sizes == [3]
+
+
+@pytest.mark.slow
 def test_what_is_no_number_is_no_verdict(check, monkeypatch):
     monkeypatch.setattr(check._clap, "of_sounds", lambda pieces: [np.full(16, np.nan) for _ in pieces])
     assert {(verdict.score, verdict.objection) for verdict in check.check(ASKED)} == {(None, None)}
