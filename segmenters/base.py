@@ -53,6 +53,7 @@ class Hearing:
     phrases: tuple[Change, ...] = ()  # where long music is best divided, in time order
     kept: tuple[Kept, ...] = ()  # what is not to be cut, in time order; empty where nobody labelled the recording
     classes: np.ndarray = field(default_factory=no_classes)  # float32, shape (tags, classes): how likely each sounds
+    labelled: tuple[Event, ...] = ()  # in time order; told by name beside the events, and no reason to cut
 
 
 class Detector(Protocol):
