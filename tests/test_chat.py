@@ -263,6 +263,13 @@ def test_a_server_that_answers_nothing_is_found_out_too_and_tried_again_with_the
         assert [one.text for one in chat.ask([[user("a")], [user("b")]])] == ["fine", "fine"]
 
 
+def test_half_a_character_in_a_question_costs_that_question_alone():
+    with ChatServer() as server:
+        said = config(server).build().ask([[user("one")], [user("a \ud800 dog")], [user("three")]])
+    assert [one.text for one in said] == ["fine", "", "fine"]
+    assert "surrogate" in said[1].error
+
+
 def test_failures_that_are_answers_break_nothing():
     with ChatServer(lambda request: Answer(status=500)) as server:
         said = config(server, max_failures=2, concurrency=1).build().ask([user(str(n))] for n in range(12))
@@ -290,7 +297,9 @@ def test_the_address_may_come_from_the_environment_of_the_worker(monkeypatch):
     with ChatServer() as server:
         monkeypatch.setenv("MODEL_URL", server.url)
         assert wish.build().ask([[user("?")]])[0].text == "fine"
-    assert server.url in wish.build().ask([[user("?")]])[0].error
+    error = wish.build().ask([[user("?")]])[0].error
+    assert "no connection to $MODEL_URL" in error
+    assert str(server.url) not in error
 
 
 def test_an_error_in_the_questions_is_raised():
