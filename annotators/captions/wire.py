@@ -26,10 +26,13 @@ class _RefusedError(Exception):
 
 
 class Wire:
-    """A connection pool for one batch of questions, on one event loop."""
+    """A connection pool for one batch of questions, on one event loop.
+
+    Errors name the address as the config does: they get into records, and a host from the environment need not.
+    """
 
     def __init__(self, config: ChatConfig, url: str, key: str, trust: ssl.SSLContext) -> None:
-        self._config, self._url, self._key = config, url, key
+        self._config, self._key = config, key
         timeout = httpx2.Timeout(config.timeout_s, connect=min(config.connect_s, config.timeout_s))
         http = openai.DefaultAsyncHttpxClient(
             verify=trust,
@@ -69,6 +72,8 @@ class Wire:
             said = Said(text="", error=self._status(error.response))
         except _RefusedError as error:
             said = Said(text="", error=str(error))
+        except UnicodeEncodeError:
+            said = Said(text="", error="the question holds half a surrogate pair, which cannot be sent")
         return Said(
             text=said.text,
             error=said.error and self._told(said.error),
@@ -122,7 +127,7 @@ class Wire:
         response.stream = _Bounded(stream, self._config.max_reply_bytes)
 
     def _no_answer(self, error: BaseException) -> str:
-        config, url, cause = self._config, self._url, error.__cause__
+        config, url, cause = self._config, self._config.url, error.__cause__
         if isinstance(cause, httpx2.ConnectTimeout):
             return f"no connection to {url} within {config.connect_s:g} s"
         if isinstance(cause, httpx2.ConnectError):
@@ -132,7 +137,7 @@ class Wire:
         return f"the connection to {url} broke off: {cause or error}"
 
     def _status(self, response: httpx2.Response) -> str:
-        status, url = response.status_code, self._url
+        status, url = response.status_code, self._config.url
         if status in (401, 403):
             key = self._config.api_key_env or "no variable"
             return f"{url} answers {status}: the key in {key} is {'missing' if self._key == NO_KEY else 'not accepted'}"
