@@ -20,6 +20,20 @@ from tests.make import tone, waveform
 STRETCHES = [waveform(tone(300 + 100 * n, 200.0 + 50 * n), 1_000 * n) for n in range(4)]
 
 
+class _Drops:
+    """Spaces, one by one, until the server is over."""
+
+    def __init__(self, over):
+        self.over = over
+
+    def __iter__(self):
+        while not self.over.wait(0.02):
+            yield b" "
+
+    def __len__(self):
+        return 1_000_000
+
+
 class Server:
     """Answers as `answer` says: (status, headers, body) for each request's form fields and sound."""
 
@@ -44,7 +58,8 @@ class Server:
                     for name, value in ({"Content-Length": str(len(reply))} | headers).items():
                         self.send_header(name, value)
                     self.end_headers()
-                    self.wfile.write(reply)
+                    for block in reply if isinstance(reply, _Drops) else (reply,):
+                        self.wfile.write(block)
                 except (BrokenPipeError, ConnectionResetError):
                     pass
                 finally:
@@ -155,6 +170,14 @@ class TestServed:
             (told,) = asr(server.url, timeout_s=0.3).transcribe(STRETCHES[:1])
             assert told.error == f"{server.url} gave no answer within 0.3 s"
         assert time.monotonic() - begun < 25, "the server alone ends later"
+
+    def test_a_reply_that_never_ends_is_not_waited_for(self):
+        def dripping(server, *_):
+            return 200, {"Content-Type": "application/json", "Content-Length": "1000000"}, _Drops(server.over)
+
+        with serving(dripping) as server:
+            (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
+            assert told.error == f"{server.url}: the reply is not whole within 0.5 s a try"
 
     def test_nobody_there_is_an_error_of_the_stretch(self):
         with serving(length_told) as server:

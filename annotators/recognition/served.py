@@ -98,7 +98,7 @@ class UrlTranscriber:
     def _reply(self, client: Any, part: Waveform, language: str | None) -> bytes:
         config = self._config
         arguments: dict[str, Any] = {"language": language} if language else {}
-        until = time.monotonic() + config.timeout_s
+        until = time.monotonic() + config.timeout_s * (config.retries + 1)
         body = bytearray()
         with client.audio.transcriptions.with_streaming_response.create(
             file=("stretch.flac", encode_flac(part), "audio/flac"),
@@ -111,8 +111,8 @@ class UrlTranscriber:
                 body += block
                 if len(body) > config.max_reply_bytes:
                     raise _BadReplyError(f"the reply is longer than {config.max_reply_bytes} bytes")
-                if time.monotonic() > until + config.timeout_s * config.retries:
-                    raise _BadReplyError(f"the reply is not whole after {config.timeout_s:g} s a try")
+                if time.monotonic() > until:
+                    raise _BadReplyError(f"the reply is not whole within {config.timeout_s:g} s a try")
         return bytes(body)
 
     def _told(self, error: Exception) -> str:
