@@ -256,7 +256,7 @@ def words_of(asked: Unaligned, frames: Sequence[WordFrames], frame_ms: float) ->
 def spread(words: Sequence[str], span: Span) -> tuple[Word, ...]:
     """The words over the whole span, each as long as it is written, without a score: where nobody knows the times."""
     ends = list(accumulate(len(word) for word in words))
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][:-1]
     scale = span.duration_ms / max(1, ends[-1] if ends else 1)
     timed = [
         Timed(text=word, start_ms=span.start_ms + a * scale, end_ms=span.start_ms + b * scale, score=0.0)

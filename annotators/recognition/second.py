@@ -32,12 +32,6 @@ WHISPER_LARGE_V3 = Weights(
     num_bytes=3_090_000_000,
     files=("*.json", "*.txt", "model.safetensors"),
 )
-WAV2VEC2_BASE_960H = Weights(
-    name="facebook/wav2vec2-base-960h",
-    licence="Apache-2.0",
-    num_bytes=378_000_000,
-    files=("*.json", "model.safetensors"),
-)
 
 
 class TranscriberConfig(Protocol):

@@ -5,6 +5,7 @@ A stretch travels as FLAC in memory. What fails costs that stretch alone, and it
 
 import json
 import os
+import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,20 +51,9 @@ class UrlAsrConfig:
 
 class UrlTranscriber:
     def __init__(self, config: UrlAsrConfig) -> None:
-        import httpx2
-        import openai
-
         self._config = config
         self._key = os.environ.get(config.api_key_env or "") or NO_KEY
-        timeout = httpx2.Timeout(config.timeout_s, connect=min(config.connect_s, config.timeout_s))
-        self._client: Any = openai.OpenAI(
-            api_key=self._key,
-            base_url=config.url,
-            timeout=timeout,
-            max_retries=config.retries,
-            default_headers={"Accept-Encoding": "identity"},
-            http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
-        )
+        self._trust = ssl.create_default_context()
         self.model = f"{config.model}@{urlsplit(config.url).netloc}"
 
     def transcribe(self, stretches: Sequence[Waveform], language: str | None = None) -> list[Transcript]:
@@ -74,27 +64,43 @@ class UrlTranscriber:
                 Transcript(text="", error=f"{self.model} does not know the language {language!r}") for _ in stretches
             ]
         cut = [pieces(stretch, config.max_ms) for stretch in stretches]
-        with ThreadPoolExecutor(config.concurrency) as threads:
-            heard = threads.map(lambda part: self._ask(part, language), [part for parts in cut for part in parts])
+        with self._connected() as client, ThreadPoolExecutor(config.concurrency) as threads:
+            heard = threads.map(lambda part: self._ask(client, part, language), [p for parts in cut for p in parts])
             return [joined([next(heard) for _ in parts]) for parts in cut]
 
-    def _ask(self, part: Waveform, language: str | None) -> Transcript:
+    def _connected(self) -> Any:
+        """A pool of connections for one batch; nothing stays open between two."""
+        import httpx2
+        import openai
+
+        config = self._config
+        timeout = httpx2.Timeout(config.timeout_s, connect=min(config.connect_s, config.timeout_s))
+        return openai.OpenAI(
+            api_key=self._key,
+            base_url=config.url,
+            timeout=timeout,
+            max_retries=config.retries,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=openai.DefaultHttpxClient(verify=self._trust, follow_redirects=False, timeout=timeout),
+        )
+
+    def _ask(self, client: Any, part: Waveform, language: str | None) -> Transcript:
         import openai
 
         if part.duration_ms < self._config.min_ms:
             return Transcript(text="")
         try:
-            text = text_of_reply(self._reply(part, language))
+            text = text_of_reply(self._reply(client, part, language))
         except (openai.OpenAIError, _BadReplyError) as error:
             return Transcript(text="", error=self._told(error))
         return Transcript(text=text, language=language)
 
-    def _reply(self, part: Waveform, language: str | None) -> bytes:
+    def _reply(self, client: Any, part: Waveform, language: str | None) -> bytes:
         config = self._config
         arguments: dict[str, Any] = {"language": language} if language else {}
-        until = time.monotonic() + config.timeout_s
+        until = time.monotonic() + config.timeout_s * (config.retries + 1)
         body = bytearray()
-        with self._client.audio.transcriptions.with_streaming_response.create(
+        with client.audio.transcriptions.with_streaming_response.create(
             file=("stretch.flac", encode_flac(part), "audio/flac"),
             model=config.model,
             response_format="json",
@@ -105,8 +111,8 @@ class UrlTranscriber:
                 body += block
                 if len(body) > config.max_reply_bytes:
                     raise _BadReplyError(f"the reply is longer than {config.max_reply_bytes} bytes")
-                if time.monotonic() > until + config.timeout_s * config.retries:
-                    raise _BadReplyError(f"the reply is not whole after {config.timeout_s:g} s a try")
+                if time.monotonic() > until:
+                    raise _BadReplyError(f"the reply is not whole within {config.timeout_s:g} s a try")
         return bytes(body)
 
     def _told(self, error: Exception) -> str:

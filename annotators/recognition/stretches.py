@@ -80,7 +80,7 @@ def is_spaceless(text: str, language: str | None) -> bool:
     if language:
         return language.partition("-")[0].lower() in SPACELESS
     letters = [letter for letter in text if letter.isalpha()]
-    return 2 * sum(map(_is_spaceless_letter, letters)) > len(letters)
+    return 2 * sum(map(_is_spaceless_letter, letters)) >= len(letters) > 0
 
 
 def _is_spaceless_letter(letter: str) -> bool:
