@@ -14,7 +14,8 @@ from schemas.span import Span, covered_ms
 
 MODEL = "templates@2"  # counts up when a rule or a sentence changes
 BREATH_MS = 500  # a pause up to here is part of the speech
-BANG = "bang"  # the one kind of sound that stands out of whatever covers it
+BANG = "bang"  # a kind of sound that stands out of whatever covers it
+HEARD_WHOLE = ("caption", "timeline")  # what a model that hears everything at once says of the sounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +52,24 @@ def merged(clip: Clip, config: TemplateMergerConfig) -> Caption:
 
 
 def objection(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    """Why this fact may not become a sentence: the first of the rules that speaks against it."""
+    """Why this fact may not become a sentence: the first of the rules that speaks against it. A person's may."""
+    if told.fact.human:
+        return None
     return next((reason for rule in OBJECTIONS if (reason := rule(told, clip, config))), None)
 
 
 def is_unsure(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
     score = told.fact.score
     return f"its score {score:.2f} is below {config.min_score:.2f}" if score < config.min_score else None
+
+
+def is_against_a_person(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    """A model's fact that tells of the same kind of thing at the same time as a person's."""
+    annotation = clip.branches.get(told.branch)
+    for other in annotation.facts if annotation else ():
+        if other.human and other.kind == told.fact.kind and other.overlap_ms(told.fact):
+            return f"a person says {other.text!r} there"
+    return None
 
 
 def is_speech_in_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
@@ -77,19 +89,24 @@ def is_music_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) 
 
 
 def is_sound_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    if told.branch is not Branch.SOUND or told.fact.kind == BANG or not _lies_under(told, _speech(clip), config):
+    if told.branch is not Branch.SOUND or _stands_out(told) or not _lies_under(told, _speech(clip), config):
         return None
     return "it lies under speech and does not stand out"
 
 
 def is_sound_of_the_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    if told.branch is not Branch.SOUND or told.fact.kind == BANG:
+    if told.branch is not Branch.SOUND or _stands_out(told):
         return None
     music = [Told(branch=Branch.MUSIC, index=index, fact=fact) for index, fact in enumerate(_music(clip))]
     believed = [one.fact for one in music if not objection(one, clip, config)]
     if not _lies_under(told, believed, config):
         return None
     return "it lies in the music and does not stand out"
+
+
+def _stands_out(told: Told) -> bool:
+    """Whether it is known apart from what covers it: a bang, or what has a name, as a dog under speech is a dog."""
+    return told.fact.kind == BANG or told.fact.kind in HEARD_WHOLE or told.fact.label is not None
 
 
 def _lies_under(told: Told, covers: Iterable[Span], config: TemplateMergerConfig) -> bool:
@@ -108,6 +125,7 @@ def _music(clip: Clip) -> tuple[Fact, ...]:
 
 
 OBJECTIONS: tuple[Callable[[Told, Clip, TemplateMergerConfig], str | None], ...] = (
+    is_against_a_person,
     is_unsure,
     is_speech_in_music,
     is_music_under_speech,

@@ -55,6 +55,14 @@ def test_what_is_no_class_is_refused_by_name(name):
         ("Cowbell", "Livestock, farm animals, working animals"),
         ("Rain", "Natural sounds"),
         ("Police car (siren)", "Vehicle"),
+        ("Police car (siren)", "Siren"),
+        ("Church bell", "Musical instrument"),
+        ("Church bell", "Sounds of things"),
+        ("Growling", "Dog"),
+        ("Growling", "Roaring cats (lions, tigers)"),
+        ("Buzz", "Insect"),
+        ("Buzz", "Source-ambiguous sounds"),
+        ("Static", "Noise"),
     ],
 )
 def test_a_class_lies_below_all_its_parents(name, ancestor):
@@ -72,6 +80,19 @@ def test_a_class_does_not_lie_below_its_child_or_its_neighbour():
 def test_nothing_lies_below_itself():
     for name in NAMES:
         assert name not in audioset.ancestors(name)
+
+
+def test_everything_lies_below_one_of_the_seven_roots():
+    roots = {
+        "Human sounds",
+        "Animal",
+        "Music",
+        "Natural sounds",
+        "Sounds of things",
+        "Source-ambiguous sounds",
+        "Channel, environment and background",
+    }
+    assert all(({name} | audioset.ancestors(name)) & roots for name in NAMES)
 
 
 @pytest.mark.parametrize(

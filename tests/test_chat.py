@@ -1,5 +1,6 @@
 """The client against a real server on loopback, in everything that a server may do to it."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -264,9 +265,32 @@ def test_a_server_that_answers_nothing_is_found_out_too_and_tried_again_with_the
 
 def test_failures_that_are_answers_break_nothing():
     with ChatServer(lambda request: Answer(status=500)) as server:
-        said = config(server, max_failures=2).build().ask([user(str(number))] for number in range(12))
+        said = config(server, max_failures=2, concurrency=1).build().ask([user(str(n))] for n in range(12))
     assert len(server.requests) == 12
     assert all("500" in one.error for one in said)
+
+
+def test_it_can_be_asked_from_within_an_event_loop():
+    async def notebook(chat):
+        return chat.ask([[user("?")]])
+
+    with ChatServer() as server:
+        (said,) = asyncio.run(notebook(config(server).build()))
+    assert said.text == "fine"
+
+
+def test_the_address_may_come_from_the_environment_of_the_worker(monkeypatch):
+    wish = ChatConfig(url="$MODEL_URL", model="tiny", retries=0)
+    with pytest.raises(ConfigError, match="MODEL_URL, which is not set"):
+        wish.build()
+    monkeypatch.setenv("MODEL_URL", "http://me:hunter2@models/v1")
+    with pytest.raises(ConfigError) as error:
+        wish.build()
+    assert "hunter2" not in str(error.value)
+    with ChatServer() as server:
+        monkeypatch.setenv("MODEL_URL", server.url)
+        assert wish.build().ask([[user("?")]])[0].text == "fine"
+    assert server.url in wish.build().ask([[user("?")]])[0].error
 
 
 def test_an_error_in_the_questions_is_raised():
