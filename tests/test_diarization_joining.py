@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.diarization.joining import joined
@@ -57,6 +57,7 @@ edges = st.lists(st.integers(0, 60), min_size=2, max_size=14, unique=True).map(s
 words = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=8)
 
 
+@settings(deadline=None)
 @given(
     edges, st.lists(st.sampled_from(["S01", "S02", "S03", None]), min_size=14, max_size=14), words, st.integers(0, 12)
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.diarization.joining import joined
@@ -56,6 +56,7 @@ def one_at_a_time(turns):
 voices = st.lists(st.tuples(st.integers(0, 400), st.integers(1, 120), st.integers(0, 3)), max_size=12)
 
 
+@settings(deadline=None)
 @given(voices, st.lists(st.integers(1, 399), unique=True, max_size=5).map(sorted))
 def test_turns_lie_in_their_clips_named_in_order_with_overlaps_that_agree(drawn, cuts):
     turns = [spoken(start, start + length, voice) for start, length, voice in drawn]
@@ -80,6 +81,7 @@ def test_turns_lie_in_their_clips_named_in_order_with_overlaps_that_agree(drawn,
             assert turn.overlap == any(turn.start_ms <= ms < turn.end_ms for ms in two)
 
 
+@settings(deadline=None)
 @given(voices)
 def test_whatever_is_cut_into_clips_is_the_same_speech(drawn):
     turns = [spoken(start, start + length, voice) for start, length, voice in drawn]
@@ -120,6 +122,14 @@ def test_of_a_voice_hardly_heard_it_is_not_said_who_it_is_among_several_windows(
     assert [[speaker.voice for speaker in part.speakers] for part in told] == [["V01", None], ["V01"]]
     (alone,) = diarizations_of(clips[:1], [one], LIKENESS, TurnRules())
     assert [speaker.voice for speaker in alone.speakers] == ["V01", "V02"]
+
+
+def test_a_sliver_does_not_count_as_the_first_voice():
+    one = Heard(
+        spoken=(spoken(0, 40, 0), spoken(40, 900, 1), spoken(900, 2_000, 0)), exclusive=(), embeddings=(None,) * 2
+    )
+    (told,) = diarizations_of([Span.of(0, 2_000)], [one], LIKENESS, TurnRules())
+    assert [speaker.voice for speaker in told.speakers] == ["V01", "V02"]
 
 
 def test_three_at_once_are_one_overlap():

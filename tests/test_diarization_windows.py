@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.diarization.pyannote import sound_of
@@ -23,6 +23,7 @@ def spans_of(pairs):
     return spans
 
 
+@settings(deadline=None)
 @given(lengths_ms, st.integers(1_000, 20_000), st.integers(0, 2_000))
 def test_windows_hold_every_millisecond_once_in_order_and_are_bounded(pairs, window_ms, gap_ms):
     spans = spans_of(pairs)
@@ -43,6 +44,7 @@ def test_windows_hold_every_millisecond_once_in_order_and_are_bounded(pairs, win
             assert silence_ms == min(gap_ms, other.start_ms - one.end_ms)
 
 
+@settings(deadline=None)
 @given(lengths_ms, st.integers(12_000, 40_000))
 def test_as_few_windows_as_will_do_and_none_needlessly_long(pairs, window_ms):
     spans = spans_of(pairs)
@@ -64,6 +66,7 @@ def greedy(spans, window_ms):
     return filled
 
 
+@settings(deadline=None)
 @given(lengths_ms, st.integers(1_000, 20_000), st.data())
 def test_times_in_a_window_lead_back_to_the_recording(pairs, window_ms, data):
     for window in laid_out(spans_of(pairs), window_ms, 500):
@@ -75,6 +78,7 @@ def test_times_in_a_window_lead_back_to_the_recording(pairs, window_ms, data):
         assert [ms for span in back for ms in range(span.start_ms, span.end_ms)] == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), max_size=12))
 def test_what_overlaps_is_heard_apart(pairs):
     spans = [Span.of(start, start + length) for start, length in pairs]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.base import Reply
@@ -131,6 +131,17 @@ def test_a_loop_is_withheld_and_the_rest_is_told():
     assert any("thank you so much" in doubt or "repeats itself" in doubt for doubt in told.doubts)
 
 
+def test_words_that_only_the_second_recogniser_hears_are_no_reason_to_withhold_others():
+    made = speaking(30_000, stretches=[(0, 8_000), (20_000, 29_000)])
+    first = Writes(text_of=lambda stretch: "so it goes" if stretch.start_ms == HOUR_MS else "")
+    other = Writes(name="other@2", text_of=lambda stretch: "so it goes" if stretch.start_ms == HOUR_MS else "hello")
+    (told,) = said(made, transcriber=first, second=SecondOpinion(config=other, on="all"))
+    assert [word.text for word in told.words] == ["so", "it", "goes"]
+    assert told.reason is None
+    assert (told.second_text, told.disagreement) == ("so it goes hello", 0.333)
+    assert len(told.doubts) == 1
+
+
 def test_suspects_are_heard_again_and_others_are_not():
     other = Writes(text_of=lambda _: "quite another thing", name="other@2")
     opinion = SecondOpinion(config=other, on="suspects", share=0.0)
@@ -247,6 +258,7 @@ def test_without_anyone_to_describe_nothing_is_asked():
 stretches = st.lists(st.tuples(st.integers(0, 8_000), st.integers(50, 40_000)), min_size=1, max_size=10)
 
 
+@settings(deadline=None)
 @given(stretches, st.integers(0, 4_000), st.integers(0, 500))
 def test_all_speech_is_heard_in_few_stretches_that_fit(pairs, max_gap_ms, pad_ms):
     events, at_ms = [], HOUR_MS
