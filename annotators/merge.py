@@ -14,7 +14,8 @@ from schemas.span import Span, covered_ms
 
 MODEL = "templates@2"  # counts up when a rule or a sentence changes
 BREATH_MS = 500  # a pause up to here is part of the speech
-BANG = "bang"  # the one kind of sound that stands out of whatever covers it
+BANG = "bang"  # a kind of sound that stands out of whatever covers it
+HEARD_WHOLE = ("caption", "timeline")  # what a model that hears everything at once says of the sounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +78,24 @@ def is_music_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) 
 
 
 def is_sound_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    if told.branch is not Branch.SOUND or told.fact.kind == BANG or not _lies_under(told, _speech(clip), config):
+    if told.branch is not Branch.SOUND or _stands_out(told) or not _lies_under(told, _speech(clip), config):
         return None
     return "it lies under speech and does not stand out"
 
 
 def is_sound_of_the_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    if told.branch is not Branch.SOUND or told.fact.kind == BANG:
+    if told.branch is not Branch.SOUND or _stands_out(told):
         return None
     music = [Told(branch=Branch.MUSIC, index=index, fact=fact) for index, fact in enumerate(_music(clip))]
     believed = [one.fact for one in music if not objection(one, clip, config)]
     if not _lies_under(told, believed, config):
         return None
     return "it lies in the music and does not stand out"
+
+
+def _stands_out(told: Told) -> bool:
+    """Whether it is known apart from what covers it: a bang, or what has a name, as a dog under speech is a dog."""
+    return told.fact.kind == BANG or told.fact.kind in HEARD_WHOLE or told.fact.label is not None
 
 
 def _lies_under(told: Told, covers: Iterable[Span], config: TemplateMergerConfig) -> bool:

@@ -45,7 +45,7 @@ class SoundAnnotator:
 
     def _annotate(self, clip: Clip) -> SoundAnnotation:
         events = [event for event in clip.segment.events if event.label != "Speech"]
-        facts = [fact for event in events if (fact := self._fact(clip, event))]
+        facts = [fact for event in events if (fact := measured_fact(clip, event, self._config))]
         if not facts:
             reason = "every sound event lies under speech" if events else "no sound event"
             return SoundAnnotation(outcome=Outcome.SKIPPED, model=MODEL, reason=reason)
@@ -53,22 +53,24 @@ class SoundAnnotator:
         text = "; ".join(fact.text for fact in told)
         return SoundAnnotation(outcome=Outcome.OK, model=MODEL, text=text, facts=tuple(told))
 
-    def _fact(self, clip: Clip, event: Event) -> Fact | None:
-        span, config = inside(clip, event), self._config
-        if span is None:
-            return None
-        speech = [e for e in clip.segment.events if e.label == "Speech"]
-        heard = measured(clip.waveform.cut(span))
-        whole = describe(heard)
-        if whole.kind in SHORT_KINDS and height_db(clip.waveform, span, config.bang_floor_db) >= config.bang_db:
-            text = f"a loud {whole.text.removeprefix('a ')}"
-            return fact(active(span, heard), replace(whole, kind="bang", text=text), event.score)
-        alone = longest_outside(span, speech)
-        covered = covered_ms(speech, span) / span.duration_ms
-        if covered > config.max_covered or alone is None:
-            return None
-        heard = measured(clip.waveform.cut(alone))
-        return fact(active(alone, heard), describe(heard), event.score)
+
+def measured_fact(clip: Clip, event: Event, config: SoundConfig) -> Fact | None:
+    """The event as physics; None where it lies under speech, or there is no sound of it."""
+    span = inside(clip, event)
+    if span is None:
+        return None
+    speech = [e for e in clip.segment.events if e.label == "Speech"]
+    heard = measured(clip.waveform.cut(span))
+    whole = describe(heard)
+    if whole.kind in SHORT_KINDS and height_db(clip.waveform, span, config.bang_floor_db) >= config.bang_db:
+        text = f"a loud {whole.text.removeprefix('a ')}"
+        return fact(active(span, heard), replace(whole, kind="bang", text=text), event.score)
+    alone = longest_outside(span, speech)
+    covered = covered_ms(speech, span) / span.duration_ms
+    if covered > config.max_covered or alone is None:
+        return None
+    heard = measured(clip.waveform.cut(alone))
+    return fact(active(alone, heard), describe(heard), event.score)
 
 
 def active(span: Span, heard: Measured) -> Span:

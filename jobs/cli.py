@@ -24,12 +24,13 @@ from jobs.recipes import load
 from pipeline.annotate import Standing, check_run, plan_new, plan_retry, read_run, standing, unfinished
 from pipeline.lot import Lot, Piece
 from pipeline.plan import Plan
-from pipeline.report import dataset_card, step_reports, totals
+from pipeline.report import dataset_card, gpu_report, step_reports, totals
 from pipeline.route import AnnotateConfig, route
 from schemas.errors import EarmarkError, InputError
 from schemas.rows import to_row
 from schemas.shard import IndexRow, Receipt, Status, read_index, read_record, shards_in
 from schemas.store import Store, store_at
+from schemas.weights import MODELS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -46,6 +47,10 @@ cli.add_typer(model_commands, name="model")
 Output = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that shards are written to.")]
 Recipe = Annotated[str, typer.Option(help="The name of a recipe, or file.py:function of your own.")]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster (host:6379, or auto) to work on.")]
+Models = Annotated[
+    Path | None, typer.Option(help="A folder of models, ORGANISATION/NAME in it, to use before any hub.")
+]
+Price = Annotated[float | None, typer.Option(min=0, help="What a GPU costs an hour: tells what an hour of sound cost.")]
 
 
 @cli.command()
@@ -55,6 +60,8 @@ def annotate(
     recipe: Recipe = "embedded",
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N recordings.")] = None,
     address: Address = None,
+    models: Models = None,
+    price: Price = None,
 ) -> None:
     """Cut, annotate and caption the recordings at INPUT into shards under OUTPUT.
 
@@ -63,7 +70,9 @@ def annotate(
     \b
     earmark annotate recordings/ shards/
     earmark annotate s3://bucket/raw s3://bucket/shards --address auto
+    earmark annotate recordings/ shards/ --recipe gpu --models models/ --price 2.50
     """
+    _use_models(models)
     config, modules = load(recipe)
     store = store_at(output)
     store.sweep()
@@ -73,7 +82,7 @@ def annotate(
     if passed_over:
         kinds = ", ".join(f"{n:,} {ending}" for ending, n in passed_over.most_common(8))
         show.console.print(f"passed over, not named like recordings: {kinds}", markup=False)
-    _run(store, config, modules, plans, address)
+    _run(store, config, modules, plans, address, price)
 
 
 @cli.command()
@@ -81,6 +90,8 @@ def retry(
     output: Output,
     recipe: Annotated[str | None, typer.Option(help="Needed where the run used a recipe of your own.")] = None,
     address: Address = None,
+    models: Models = None,
+    price: Price = None,
 ) -> None:
     """Do again what failed under OUTPUT, and nothing else.
 
@@ -88,6 +99,7 @@ def retry(
     earmark retry shards/
     earmark retry s3://bucket/shards --recipe my_recipes.py:night_shift
     """
+    _use_models(models)
     store = store_at(output)
     begun = read_run(store)
     config, modules = load(recipe or str(begun.get("recipe")))
@@ -96,7 +108,7 @@ def retry(
     plan, changed = plan_retry(store, config, before)
     for failure in changed:
         show.console.print(f"{failure.uri} has changed since: `earmark annotate` takes it up anew", markup=False)
-    _run(store, config, modules, [*before.plans, *([plan] if plan else [])], address)
+    _run(store, config, modules, [*before.plans, *([plan] if plan else [])], address, price)
 
 
 @cli.command()
@@ -226,17 +238,21 @@ def ask(
 @cli.command()
 def doctor(
     output: Annotated[str | None, typer.Argument(help="An output to try reading and writing.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Look for all that this recipe needs: models, servers.")] = None,
+    models: Models = None,
 ) -> None:
     """Tell what is installed, what each recipe needs, what is missing, and the command that mends it.
 
     \b
     earmark doctor
     earmark doctor s3://bucket/shards
+    earmark doctor --recipe gpu --models models/
     """
     from jobs.doctor import findings
 
+    _use_models(models)
     well = True
-    for finding in findings(output):
+    for finding in findings(output, load(recipe)[0] if recipe else None):
         mark = "ok     " if finding.ok else "missing" if finding.needed else "absent "
         show.console.print(f"{mark} {finding.what:<24} {finding.detail}", markup=False)
         well = well and (finding.ok or not finding.needed)
@@ -285,8 +301,22 @@ def _interrupted(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _use_models(models: Path | None) -> None:
+    """Every process of the run looks there first; where it is does not enter the config."""
+    if models is None:
+        return
+    if not models.is_dir():
+        raise InputError(f"--models {models} is no folder; `earmark doctor --recipe gpu` tells what belongs into it")
+    os.environ[MODELS] = str(models.resolve())
+
+
 def _run(
-    store: Store, config: AnnotateConfig, modules: list[ModuleType], plans: list[Plan], address: str | None
+    store: Store,
+    config: AnnotateConfig,
+    modules: list[ModuleType],
+    plans: list[Plan],
+    address: str | None,
+    price: float | None,
 ) -> None:
     """Does every lot that has no receipt yet, and tells how it went."""
     planned_ms = {lot.shard: _planned_ms(lot) for plan in plans for lot in plan.lots()}
@@ -313,10 +343,13 @@ def _run(
         wall_s = time.monotonic() - begun
         reports = step_reports(receipts, workers=tally.workers, wall_s=wall_s, retries=tally.retries)
         show.console.print(show.step_table(reports))
-        audio_s = sum(receipt.audio_ms for receipt in receipts) / 1000
+        audio_ms = sum(receipt.audio_ms for receipt in receipts)
+        audio_s = audio_ms / 1000
         show.console.print(
             f"{show.duration(wall_s)} for {show.duration(audio_s)} of sound: {audio_s / wall_s:.1f} x real time"
         )
+        if gpus := gpu_report(reports, tally.cards, audio_ms=audio_ms, wall_s=wall_s, price=price):
+            show.console.print(show.gpu_line(gpus))
     else:
         show.console.print("nothing is left to do")
     now = standing(store)

@@ -1,17 +1,22 @@
 """What is installed, what each recipe needs, what is missing, and the command that mends it."""
 
 import importlib.util
+import json
 import os
 import platform
 import shutil
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import metadata
+from typing import Any
 
+from pipeline.route import AnnotateConfig
 from schemas.errors import EarmarkError
 from schemas.store import store_at
+from schemas.weights import Weights, found
 
 MIN_FREE_BYTES = 2 << 30
 
@@ -56,30 +61,117 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(package="safetensors", module="safetensors", use="weights", extra="model"),
         Need(package="tokenizers", module="tokenizers", use="text to ids", extra="model"),
     ),
+    "gpu": (
+        Need(package="faster-whisper", module="faster_whisper", use="words", extra="gpu"),
+        Need(package="transformers", module="transformers", use="sounds, alignment, claims checked", extra="gpu"),
+        Need(package="pyannote.audio", module="pyannote.audio", use="who speaks when", extra="gpu"),
+        Need(package="openai", module="openai", use="models behind a URL", extra="gpu"),
+        Need(package="jiwer", module="jiwer", use="how far two recognisers agree", extra="gpu"),
+        Need(package="uroman", module="uroman", use="alignment of every script", extra="gpu"),
+        Need(package="nvidia-ml-py", module="pynvml", use="how busy a GPU is", extra="gpu"),
+    ),
 }
+ASKING_S = 3.0  # how long a server is waited for
 
 
-def findings(output: str | None) -> Iterator[Finding]:
-    """One finding per thing looked at, as it is looked at."""
+def findings(output: str | None, config: AnnotateConfig | None = None) -> Iterator[Finding]:
+    """One finding per thing looked at, as it is looked at; with a config, all that it needs as well."""
     version = platform.python_version()
     yield Finding(what="python", ok=sys.version_info >= (3, 11), detail=f"{version}; 3.11 or newer is needed")
     yield _space()
-    for recipe, needs in NEEDS.items():
+    weights = models_in(config) if config else []
+    for group, needs in NEEDS.items():
         for need in needs:
-            yield _package(recipe, need)
+            yield _package(group, need, is_needed=not need.extra or bool(weights))
+    if config is not None:
+        yield from (_model(one) for one in weights)
+        yield from (_server(url, model) for url, model in servers_in(config))
+        yield from _cards(config)
     yield _s3()
     if output is not None:
         yield _output(output)
 
 
-def _package(recipe: str, need: Need) -> Finding:
-    what = f"{recipe}: {need.package}"
-    if importlib.util.find_spec(need.module) is None:
+def parts_of(config: Any) -> Iterator[Any]:
+    """Every dataclass in a config, itself first, in the order of its fields."""
+    if is_dataclass(config) and not isinstance(config, type):
+        yield config
+        for one in fields(config):
+            yield from parts_of(getattr(config, one.name))
+    elif isinstance(config, tuple | list):
+        for value in config:
+            yield from parts_of(value)
+
+
+def models_in(config: AnnotateConfig) -> list[Weights]:
+    """The trained models a config names, each once."""
+    return list(dict.fromkeys(part for part in parts_of(config) if isinstance(part, Weights)))
+
+
+def servers_in(config: AnnotateConfig) -> list[tuple[str, str]]:
+    """URL and model of every server a config names, each once."""
+    asked = [part for part in parts_of(config) if hasattr(part, "url") and hasattr(part, "model")]
+    return list(dict.fromkeys((part.url, part.model) for part in asked))
+
+
+def _model(weights: Weights) -> Finding:
+    size = f"{weights.num_bytes / 1e9:.2g} GB" if weights.num_bytes else "size unknown"
+    about = f"{weights.licence}, {size}"
+    if folder := found(weights):
+        return Finding(what=weights.name, ok=True, detail=f"{about}, in {folder}")
+    if weights.is_folder:
+        return Finding(what=weights.name, ok=False, detail=f"{about}; there is no such folder")
+    gate = f"; first {weights.gate}" if weights.gate else ""
+    return Finding(what=weights.name, ok=False, detail=f"{about}{gate}; fetch it with: {weights.fetching()}")
+
+
+def _server(url: str, model: str) -> Finding:
+    what = f"server: {model}"
+    try:
+        request = urllib.request.Request(f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {_key()}"})
+        with urllib.request.urlopen(request, timeout=ASKING_S) as reply:
+            listed = [str(one["id"]) for one in json.loads(reply.read(1 << 20))["data"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        advice = "without it the deterministic parts speak, and the records say so"
+        return Finding(what=what, ok=False, needed=False, detail=f"{url} does not answer ({error}); {advice}")
+    if model not in listed:
+        return Finding(what=what, ok=False, detail=f"{url} serves {', '.join(listed[:8]) or 'nothing'}, not this")
+    return Finding(what=what, ok=True, detail=f"{url} serves it")
+
+
+def _key() -> str:
+    return os.environ.get("OPENAI_API_KEY") or "none"
+
+
+def _cards(config: AnnotateConfig) -> Iterator[Finding]:
+    held = {gear.step: gear.gpus for gear in config.gear if gear.gpus}
+    if not held:
+        return
+    import torch
+
+    wanted = f"{sum(held.values()):g} GPU for {', '.join(f'{step} {gpus:g}' for step, gpus in held.items())}"
+    names = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    told = ", ".join(f"{card.name} with {card.total_memory / 2**30:.0f} GiB" for card in names)
+    enough = len(names) >= sum(held.values()) - 1e-9
+    here = told or "no GPU on this machine; a cluster with one is joined with --address"
+    yield Finding(what="cards", ok=enough, needed=False, detail=f"{wanted} needed at least; {here}")
+
+
+def _package(group: str, need: Need, *, is_needed: bool) -> Finding:
+    what = f"{group}: {need.package}"
+    if not _is_there(need.module):
         place = f'".[{need.extra}]"' if need.extra else "."
         mend = f"for {need.use}; mend with: pip install -c constraints.txt -e {place}"
-        return Finding(what=what, ok=False, detail=mend, needed=not need.extra)
+        return Finding(what=what, ok=False, detail=mend, needed=is_needed)
     carries = f" ({need.carries} in the package)" if need.carries else ""
     return Finding(what=what, ok=True, detail=f"{metadata.version(need.package)} for {need.use}{carries}")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # what holds it is not there either
+        return False
 
 
 def _space() -> Finding:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from pipeline.report import StepReport
+from pipeline.report import GpuReport, StepReport
 from schemas.record import Branch, Record
 from schemas.shard import IndexRow, Receipt, Status
 
@@ -94,9 +94,13 @@ def duration(seconds: float) -> str:
 def step_table(reports: Sequence[StepReport]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("step")
-    for name in ("workers", "seconds", "audio-h per worker-h", "busy %", "retries"):
+    on_gpus = any(report.gpus for report in reports)
+    gpu_columns = ("GPUs", "audio-h per GPU-h") if on_gpus else ()
+    for name in ("workers", "seconds", "audio-h per worker-h", "busy %", "retries", *gpu_columns):
         table.add_column(name, justify="right")
     for report in reports:
+        per_gpu_hour = report.audio_hours_per_gpu_hour
+        gpu_cells = (f"{report.gpus:g}", f"{per_gpu_hour:.1f}") if per_gpu_hour is not None else ("", "")
         table.add_row(
             report.step,
             str(report.workers),
@@ -104,8 +108,17 @@ def step_table(reports: Sequence[StepReport]) -> Table:
             f"{report.audio_hours_per_worker_hour:.1f}",
             f"{100 * report.busy:.0f}",
             str(report.retries),
+            *(gpu_cells if on_gpus else ()),
         )
     return table
+
+
+def gpu_line(report: GpuReport) -> str:
+    cards = f"{report.num_cards:g} GPU" + ("" if report.num_cards == 1 else "s")
+    busy = "busy unknown" if report.busy is None else f"{100 * report.busy:.0f} % busy"
+    peak = "" if report.peak_bytes is None else f", {report.peak_bytes / 2**30:.1f} GiB at most"
+    cost = "" if report.cost_per_audio_hour is None else f", {report.cost_per_audio_hour:.4f} per audio-hour"
+    return f"{cards}, {busy}{peak}: {report.audio_hours_per_gpu_hour:.1f} audio-hours per GPU-hour{cost}"
 
 
 def failure_lines(failures: Sequence[IndexRow], limit: int = 20) -> Iterator[str]:

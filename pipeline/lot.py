@@ -98,8 +98,8 @@ class Lot(Generic[T]):
             steps=self.steps,
         )
 
-    def timed(self, step: str, seconds: float, cpu_seconds: float) -> "Lot[T]":
-        spent = StepSeconds(step=step, seconds=round(seconds, 3), cpu_seconds=round(cpu_seconds, 3))
+    def timed(self, step: str, seconds: float, cpu_seconds: float, gpus: float = 0.0) -> "Lot[T]":
+        spent = StepSeconds(step=step, seconds=round(seconds, 3), cpu_seconds=round(cpu_seconds, 3), gpus=gpus)
         return replace(self, steps=(*self.steps, spent))
 
 

@@ -34,6 +34,7 @@ from ray import cloudpickle
 from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from pipeline.cards import CardUse, CardWatch, merged
 from pipeline.lot import Lot, Piece, abandoned
 from pipeline.steps import Step, Worker, work_timed
 from schemas.errors import ClusterError, EarmarkError
@@ -45,6 +46,7 @@ STARTS = 3  # of one worker, in a row
 STUCK_S = 3_600.0  # one step of one lot; a worker that takes longer is taken for hung and replaced
 EMBEDDED_STORE_BYTES = 2 << 30  # what is in flight fits many times over
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+PLACES = ("EARMARK_MODELS", "EARMARK_CAPTIONER_URL", "EARMARK_LLM_URL", "HF_HUB_OFFLINE", "HF_HOME")
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the driver of a submitted job
 TOKEN_ADVICE = "if it asks for a token, put the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
 NOT_SHIPPED = ["/demo", "/out", "/tests", "/benchmarks", "/*.egg-info", "/.*_cache", "/.hypothesis", "**/__pycache__"]
@@ -56,6 +58,7 @@ class Tally:
 
     workers: dict[str, int] = field(default_factory=dict)
     retries: Counter[str] = field(default_factory=Counter)  # by the step that died
+    cards: list[CardUse] = field(default_factory=list)
     abandoned: int = 0
     ready_s: float = 0.0  # from the call until every worker was built
 
@@ -122,20 +125,27 @@ class _Actor:
     """One worker in its own process."""
 
     def __init__(self) -> None:
-        self._name = ""
+        self._step: Step | None = None
         self._worker: Worker | None = None
+        self._cards: CardWatch | None = None
 
     def build(self, pickled_step: bytes) -> int:
         """Loads what the step needs; a call of its own, so that what it raises comes back whole."""
         step: Step = cloudpickle.loads(pickled_step)
-        self._name, self._worker = step.name, step.build()
+        self._step, self._worker = step, step.build()
+        self._cards = CardWatch() if step.gpus else None
         return os.getpid()
 
     def work(self, lot: Lot[Any], *, last: bool) -> tuple[Any, Any]:
         """(what the driver may see, what goes to the next step): sound never passes through the driver."""
         assert self._worker is not None, "a worker is given lots only after build() has returned"
-        done = work_timed(self._name, self._worker, lot)
+        assert self._step is not None, "and has its step then"
+        done = work_timed(self._step, self._worker, lot)
         return (done, None) if last else (None, done)
+
+    def cards(self) -> list[CardUse]:
+        """How busy the cards were on which this worker computes."""
+        return self._cards.uses() if self._cards else []
 
 
 @dataclass(slots=True)
@@ -190,6 +200,7 @@ class _Run:
                 self._waiting[0].append(_Going(lot))
                 in_flight += 1
             if not in_flight:
+                self._tally.cards = self._card_uses()
                 return
             self._dispatch()
             done, _ = ray.wait(list(self._calls), num_returns=1, timeout=5.0)
@@ -278,6 +289,15 @@ class _Run:
         )
         self._calls[place.actor.build.remote(self._pickled[place.step])] = _Call(place=place, since=time.monotonic())
 
+    def _card_uses(self) -> list[CardUse]:
+        """How busy each card was, as the workers on it saw; one that does not answer costs its word alone."""
+        asked = [place.actor.cards.remote() for idle in self._idle for place in idle if self._steps[place.step].gpus]
+        seen: list[CardUse] = []
+        for ref in asked:
+            with contextlib.suppress(ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
+                seen += ray.get(ref, timeout=5.0)
+        return merged(seen)
+
     def _end_stuck(self) -> None:
         for call in self._calls.values():
             if time.monotonic() - call.since > STUCK_S:
@@ -338,7 +358,9 @@ def first_line(error: Exception) -> str:
 
 
 def _shipped(code: Path) -> dict[str, Any]:
-    return {"working_dir": str(code), "excludes": NOT_SHIPPED, "env_vars": ONE_THREAD}
+    """The checkout, and where models lie. Keys and tokens are not sent: a cluster has its own."""
+    told = {name: os.environ[name] for name in PLACES if name in os.environ}
+    return {"working_dir": str(code), "excludes": NOT_SHIPPED, "env_vars": ONE_THREAD | told}
 
 
 def _hush() -> None:

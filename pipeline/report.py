@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.annotate import Standing
+from pipeline.cards import CardUse
 from schemas.shard import Receipt
 
 
@@ -19,6 +20,19 @@ class StepReport:
     audio_hours_per_worker_hour: float
     busy: float  # share of the workers' time in this run that was work
     retries: int
+    gpus: float = 0.0  # of all its workers together
+    audio_hours_per_gpu_hour: float | None = None  # while they work, by the share of a card they hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReport:
+    """What the run made of its graphics cards."""
+
+    num_cards: float  # seen; or reserved, where none could be watched
+    busy: float | None  # mean over the cards, 0..1; None where none could be watched
+    peak_bytes: int | None  # of the fullest card
+    audio_hours_per_gpu_hour: float
+    cost_per_audio_hour: float | None  # in the currency of the price
 
 
 def step_reports(
@@ -28,10 +42,14 @@ def step_reports(
     audio_h = sum(receipt.audio_ms for receipt in receipts) / 3_600_000
     seconds: dict[str, float] = {}
     cpu_seconds: dict[str, float] = {}
+    gpu_seconds: dict[str, float] = {}
+    gpus: dict[str, float] = {}
     for receipt in receipts:
         for step in receipt.steps:
             seconds[step.step] = seconds.get(step.step, 0.0) + step.seconds
             cpu_seconds[step.step] = cpu_seconds.get(step.step, 0.0) + step.cpu_seconds
+            gpu_seconds[step.step] = gpu_seconds.get(step.step, 0.0) + step.seconds * step.gpus
+            gpus[step.step] = step.gpus
     return [
         StepReport(
             step=step,
@@ -41,9 +59,32 @@ def step_reports(
             audio_hours_per_worker_hour=audio_h / (spent / 3600) if spent else 0.0,
             busy=spent / (wall_s * workers.get(step, 1)) if wall_s else 0.0,
             retries=retries.get(step, 0),
+            gpus=gpus[step] * workers.get(step, 1),
+            audio_hours_per_gpu_hour=audio_h / (gpu_seconds[step] / 3600) if gpu_seconds[step] else None,
         )
         for step, spent in seconds.items()
     ]
+
+
+def gpu_report(
+    reports: Sequence[StepReport], cards: Sequence[CardUse], *, audio_ms: int, wall_s: float, price: float | None
+) -> GpuReport | None:
+    """Cards, hours and money of a run in which a step held a part of a card; None where none did.
+
+    `price` is what one card costs an hour. Cards are counted whole for the whole run, however little was held of them.
+    """
+    reserved = sum(report.gpus for report in reports)
+    if not reserved or not wall_s:
+        return None
+    num_cards = len(cards) or reserved
+    gpu_h, audio_h = num_cards * wall_s / 3600, audio_ms / 3_600_000
+    return GpuReport(
+        num_cards=num_cards,
+        busy=sum(card.busy for card in cards) / len(cards) if cards else None,
+        peak_bytes=max((card.peak_bytes for card in cards), default=None),
+        audio_hours_per_gpu_hour=audio_h / gpu_h,
+        cost_per_audio_hour=price * gpu_h / audio_h if price is not None and audio_h else None,
+    )
 
 
 def totals(standing: Standing) -> str:

@@ -14,10 +14,10 @@ from annotators.base import Annotator, Merger, Meter
 from pipeline.decode import Decoded, decode
 from pipeline.lot import Failure, Lot, Piece, Recording, attempted, failed
 from schemas.errors import DecodeError
-from schemas.record import Caption, Clip, Segment, skipped
+from schemas.record import Caption, Clip, Event, Segment, skipped
 from schemas.span import Span
 from schemas.store import place
-from segmenters.base import Detector, Profiler
+from segmenters.base import Detector, Hearing, Profiler
 from segmenters.boundaries import CutRules, decide
 from segmenters.profile import Routing, branches_for
 from segmenters.seams import seam
@@ -45,20 +45,20 @@ class Step:
 
 def run_local(steps: Sequence[Step], lots: Iterable[Lot[Piece]]) -> Iterator[Any]:
     """All steps in this process, one lot after another: for tests, notebooks and one bad file."""
-    workers = [(step.name, step.build()) for step in steps]
+    workers = [(step, step.build()) for step in steps]
     for lot in lots:
         done: Any = lot
-        for name, worker in workers:
-            done = work_timed(name, worker, done)
+        for step, worker in workers:
+            done = work_timed(step, worker, done)
         yield done
 
 
-def work_timed(name: str, worker: Worker, lot: Lot[Any]) -> Any:
+def work_timed(step: Step, worker: Worker, lot: Lot[Any]) -> Any:
     """One step of one lot, with the seconds it took written on it."""
     wall, cpu = time.perf_counter(), time.process_time()
     done = worker(lot)
     if isinstance(done, Lot):
-        return done.timed(name, time.perf_counter() - wall, time.process_time() - cpu)
+        return done.timed(step.name, time.perf_counter() - wall, time.process_time() - cpu, step.gpus)
     return done  # the last step's answer is no lot; it has told its time itself
 
 
@@ -162,7 +162,7 @@ class Cut:
         for span, profile in zip(loud, self._profiler.profile(sound, hearing, loud), strict=True):
             events = tuple(
                 replace(event, start_ms=inside.start_ms, end_ms=inside.end_ms)
-                for event in hearing.events
+                for event in _in_order(hearing)
                 if (inside := event.clipped(span))
             )
             segment = Segment(
@@ -177,6 +177,11 @@ class Cut:
         return clips, silences
 
 
+def _in_order(hearing: Hearing) -> list[Event]:
+    """What was heard, by name or not, in time order."""
+    return sorted((*hearing.events, *hearing.labelled), key=lambda event: (event.start_ms, event.end_ms))
+
+
 class Measure:
     """Measures how good the sound of each clip is."""
 
@@ -184,7 +189,7 @@ class Measure:
         self._meter = meter()
 
     def __call__(self, lot: Lot[Clip]) -> Lot[Clip]:
-        return _clip_by_clip(lot, "quality", self._measure, models=(self._meter.model,))
+        return _in_batches(lot, "quality", self._measure, BATCH_CLIPS, models=(self._meter.model,))
 
     def _measure(self, clips: Sequence[Clip]) -> list[Clip]:
         measured = self._meter.measure(clips)
@@ -195,11 +200,11 @@ class Measure:
 class Annotate:
     """Lets one branch speak about the clips whose profile calls for it, and holds it to its contract."""
 
-    def __init__(self, annotator: Callable[[], Annotator], routing: Routing) -> None:
-        self._annotator, self._routing = annotator(), routing
+    def __init__(self, annotator: Callable[[], Annotator], routing: Routing, batch_clips: int = BATCH_CLIPS) -> None:
+        self._annotator, self._routing, self._batch_clips = annotator(), routing, batch_clips
 
     def __call__(self, lot: Lot[Clip]) -> Lot[Clip]:
-        return _clip_by_clip(lot, self._annotator.branch.value, self._annotate)
+        return _in_batches(lot, self._annotator.branch.value, self._annotate, self._batch_clips)
 
     def _annotate(self, clips: Sequence[Clip]) -> list[Clip]:
         branch, model = self._annotator.branch, self._annotator.model
@@ -217,11 +222,11 @@ class Annotate:
 class Merge:
     """Makes one caption per clip of what the branches said."""
 
-    def __init__(self, merger: Callable[[], Merger]) -> None:
-        self._merger = merger()
+    def __init__(self, merger: Callable[[], Merger], batch_clips: int = BATCH_CLIPS) -> None:
+        self._merger, self._batch_clips = merger(), batch_clips
 
     def __call__(self, lot: Lot[Clip]) -> Lot[Clip]:
-        return _clip_by_clip(lot, "merge", self._merge, models=(self._merger.model,))
+        return _in_batches(lot, "merge", self._merge, self._batch_clips, models=(self._merger.model,))
 
     def _merge(self, clips: Sequence[Clip]) -> list[Clip]:
         captions: list[Caption] = self._merger.merge(clips)
@@ -229,21 +234,26 @@ class Merge:
         return [replace(clip, caption=caption) for clip, caption in zip(clips, captions, strict=True)]
 
 
-def _clip_by_clip(
-    lot: Lot[Clip], step: str, work: Callable[[Sequence[Clip]], list[Clip]], models: tuple[str, ...] = ()
+def _in_batches(
+    lot: Lot[Clip],
+    step: str,
+    work: Callable[[Sequence[Clip]], list[Clip]],
+    batch_clips: int,
+    models: tuple[str, ...] = (),
 ) -> Lot[Clip]:
-    """In batches; a batch that trips is done again clip by clip, so that only the clip at fault is lost."""
+    """In batches; one that trips is done again in halves of halves, so that only the clip at fault is lost."""
     clips: list[Clip] = []
     failures: list[Failure] = []
-    for start in range(0, len(lot.items), BATCH_CLIPS):
-        batch = lot.items[start : start + BATCH_CLIPS]
-        done, _ = _attempted_on(work, batch, step)
+    left = [lot.items[start : start + batch_clips] for start in range(0, len(lot.items), batch_clips)]
+    while left:
+        batch = left.pop(0)
+        done, failure = _attempted_on(work, batch, step)
         if done is not None:
             clips += done
-            continue
-        for clip in batch:
-            done, failure = _attempted_on(work, (clip,), step)
-            clips += done or []
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            left[:0] = [batch[:middle], batch[middle:]]
+        else:
             failures += [failure] if failure else []
     return lot.then(clips, failures=failures, models=models)
 

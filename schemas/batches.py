@@ -1,5 +1,6 @@
 """Work in batches of about one length, and in halves where the memory does not hold a whole one."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -61,7 +62,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _let_go() -> None:
     """Gives back what torch keeps for later; called where the failed batch is no longer held by a traceback."""
-    import torch
-
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # whoever ran out of its memory has imported it
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

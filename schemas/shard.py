@@ -70,6 +70,7 @@ class StepSeconds:
     step: str
     seconds: float  # wall time in the worker
     cpu_seconds: float
+    gpus: float = 0.0  # that the worker holds, a fraction where it shares a card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ class Hearing:
     level_db: np.ndarray  # float32, shape (frames,): level of each 10 ms, dB relative to full scale
     phrases: tuple[Change, ...] = ()  # where long music is best divided, in time order
     classes: np.ndarray = field(default_factory=no_classes)  # float32, shape (tags, classes): how likely each sounds
+    labelled: tuple[Event, ...] = ()  # in time order; told by name beside the events, and no reason to cut
 
 
 class Detector(Protocol):

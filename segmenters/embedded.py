@@ -47,8 +47,15 @@ class EmbeddedDetector:
 
     def hear(self, waveform: Waveform) -> Hearing:
         """Events and changes; of sound shorter than a millisecond, a hearing of one silent millisecond."""
-        whole = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1))
         samples = _centred(at_16k(waveform))
+        return self._hear(waveform, samples, self._tagger.scores(samples) if self._tagger else no_classes())
+
+    def hear_with(self, waveform: Waveform, classes: np.ndarray) -> Hearing:
+        """As `hear`, with scores of the classes, shape (tags, classes), that another tagger gave."""
+        return self._hear(waveform, _centred(at_16k(waveform)), classes)
+
+    def _hear(self, waveform: Waveform, samples: np.ndarray, classes: np.ndarray) -> Hearing:
+        whole = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1))
         level_db, bands_db = levels_db(samples), band_levels_db(samples)
         stands_out = stands_out_db(bands_db, level_db, self._config.activity)
         flags = active(stands_out, self._config.activity)
@@ -58,7 +65,6 @@ class EmbeddedDetector:
         events = [_event(SPEECH, part, probabilities, WINDOW_MS, whole) for part in speech]
         certainty = 1 - np.exp(-stands_out / self._config.activity.on_db)
         sounds = [_event(SOUND, part, certainty, FRAME_MS, whole) for part in _sounds(heard, speech)]
-        classes = self._tagger.scores(samples) if self._tagger else no_classes()
         events += [_named(sound, classes, whole) for sound in sounds]
         changes = tuple(
             Change(at_ms=whole.start_ms + frame * FRAME_MS, strength=strength)

@@ -78,7 +78,7 @@ class MeasuringProfiler:
         enough_ms = max(FRAME_MS, min(self._config.enough_ms, heard_ms))
         on_end = uniform_filter1d(here, min(enough_ms // FRAME_MS, len(here)), axis=0, mode="constant")
         best = dict(zip(CLASSES, np.clip(on_end.max(axis=0), 0, 1).tolist(), strict=True))
-        best["speech"] = _speech_score(hearing, span, enough_ms)
+        best["speech"] = speech_score(hearing, span, enough_ms)
         best["source_ambiguous"] = 1 - max(best.values()) if heard_ms else 0.0
         return Profile(**best)
 
@@ -115,7 +115,7 @@ def branches_for(profile: Profile, routing: Routing | None = None) -> frozenset[
     return frozenset(told)
 
 
-def _speech_score(hearing: Hearing, span: Span, enough_ms: int) -> float:
+def speech_score(hearing: Hearing, span: Span, enough_ms: int) -> float:
     """Mean certainty of the speech in the span, less where there is less than enough of it."""
     heard = [(event.score, event.overlap_ms(span)) for event in hearing.events if event.label == SPEECH]
     total_ms = sum(overlap_ms for _, overlap_ms in heard)

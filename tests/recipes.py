@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.route import AnnotateConfig
 from schemas.record import Annotation, Branch, Clip
+from schemas.weights import Weights
 from tests import make
 from tests.make import Says
 
@@ -30,6 +31,27 @@ class Slow(Says):
 
 def slow() -> AnnotateConfig:
     return replace(make.quick(), recipe="slow", speech=Slow(branch=Branch.SPEECH))
+
+
+EARS = Weights(name="someone/ears", licence="MIT", num_bytes=1_600_000_000, gate="accept its terms")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    url: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hears(Says):
+    """Would need a model and a server, if anybody built it for real."""
+
+    weights: Weights = EARS
+    server: Server = Server(url="http://127.0.0.1:9/v1", model="writer")
+
+
+def downloads() -> AnnotateConfig:
+    return replace(make.quick(), recipe="downloads", speech=Hears(branch=Branch.SPEECH))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,16 @@ from annotators.music import MusicConfig
 from annotators.quality import measure
 from annotators.sound import SoundConfig
 from annotators.speech import SpeechConfig
+from annotators.trained_sound import TrainedSoundConfig
 from schemas.record import Outcome, Profile, Provenance, Record
 from tests.make_clips import RATE_HZ, clip, event, noise, quiet, tone
 
-CONFIGS = {"speech": SpeechConfig(), "sound": SoundConfig(), "music": MusicConfig()}
+CONFIGS = {
+    "speech": SpeechConfig(),
+    "sound": SoundConfig(),
+    "music": MusicConfig(),
+    "trained sound": TrainedSoundConfig(),
+}
 NOISE = noise(1_500)
 SYLLABLES = np.concatenate([tone(180, hz) * np.hanning(2_880) + noise(180, 0.02) for hz in (140, 180, 120, 160)])
 SOUNDS = {

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from jobs import cli
 from pipeline.route import config_row
 from schemas.store import store_at
+from schemas.weights import MODELS
 from tests.make import beeps, quick, write_wav
 from tests.test_route import annotated
 
@@ -150,6 +151,27 @@ def test_doctor_finds_everything_here_and_tries_the_output(tmp_path):
     code, printed = earmark("doctor", tmp_path / "file")
     assert code == 1
     assert "a file stands where a folder should be" in printed.replace("\n", " ")
+
+
+def test_doctor_tells_what_a_recipe_lacks_and_the_command_that_mends_it(tmp_path, monkeypatch):
+    monkeypatch.setenv(MODELS, "")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    asked = ("doctor", "--recipe", f"{ROOT}/tests/recipes.py:downloads", "--models", tmp_path)
+    code, printed = earmark(*asked)
+    assert code == 1
+    (line,) = [line for line in printed.splitlines() if "someone/ears" in line]
+    assert line.startswith("missing someone/ears")
+    assert "MIT, 1.6 GB; first accept its terms; fetch it with: hf download someone/ears --local-dir" in line
+    assert "server: writer" in printed
+    assert "does not answer" in printed
+    (tmp_path / "someone" / "ears").mkdir(parents=True)
+    code, printed = earmark(*asked)
+    assert code == 0
+    assert f"ok      someone/ears             MIT, 1.6 GB, in {tmp_path}/someone/ears" in printed
+    code, printed = earmark("annotate", tmp_path, tmp_path / "out", "--models", tmp_path / "nothing")
+    assert code == 1
+    assert "is no folder" in printed
 
 
 def test_every_command_is_in_the_readme_with_two_examples_in_its_help():

@@ -5,24 +5,26 @@ import itertools
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.annotate import check_run, plan_new, plan_retry, read_run, standing, unfinished
+from pipeline.cards import CardUse, merged
 from pipeline.lot import Lot, Piece
-from pipeline.report import dataset_card, step_reports, totals
-from pipeline.route import AnnotateConfig, fingerprint, route
+from pipeline.report import GpuReport, dataset_card, gpu_report, step_reports, totals
+from pipeline.route import CPU_GEAR, AnnotateConfig, config_row, fingerprint, route
 from pipeline.shards import Imprint, write_shard
-from pipeline.steps import Decode, run_local
+from pipeline.steps import Annotate, Decode, run_local
 from schemas.errors import ConfigError, InputError, SchemaError
-from schemas.record import Annotation, Clip
+from schemas.record import Annotation, Branch, Clip
 from schemas.shard import (
     IndexRow,
     Receipt,
     Status,
+    StepSeconds,
     from_members,
     read_index,
     read_receipt,
@@ -31,6 +33,7 @@ from schemas.shard import (
     shards_in,
 )
 from schemas.store import Store, store_at
+from segmenters.profile import Routing
 from tests.make import (
     RATE_HZ,
     LoudnessDetector,
@@ -386,9 +389,73 @@ def test_step_reports_add_up_from_the_receipts(recordings, tmp_path):
     assert sum(r.seconds for r in reports) == pytest.approx(sum(s.seconds for r in receipts for s in r.steps))
 
 
-def test_a_fingerprint_sees_every_setting():
+def test_hours_of_gpus_and_their_cost_are_reckoned_by_what_each_step_holds(tmp_path):
+    receipt = write_shard(store_at(str(tmp_path)), lot_of(), IMPRINT)
+    spent = (
+        StepSeconds(step="speech", seconds=60.0, cpu_seconds=10.0, gpus=0.5),
+        StepSeconds(step="merge", seconds=90.0, cpu_seconds=10.0),
+    )
+    receipts = [replace(receipt, audio_ms=1_800_000, steps=spent)] * 2  # an hour of sound
+    speech, merge = step_reports(receipts, workers={"speech": 2}, wall_s=180.0, retries={})
+    assert (speech.gpus, merge.gpus) == (1.0, 0.0)
+    assert speech.audio_hours_per_gpu_hour == pytest.approx(60)  # 120 s of half a card for an hour of sound
+    assert merge.audio_hours_per_gpu_hour is None
+    one = CardUse(card="a", name="card", watched_s=100, busy=0.9, peak_bytes=5)
+    cards = merged([one, replace(one, watched_s=120, busy=0.5, peak_bytes=7), replace(one, card="b", busy=0.7)])
+    assert [(card.card, card.busy) for card in cards] == [("a", 0.5), ("b", 0.7)]
+    told = gpu_report([speech, merge], cards, audio_ms=3_600_000, wall_s=180.0, price=2.0)
+    assert told == GpuReport(
+        num_cards=2,
+        busy=pytest.approx(0.6),
+        peak_bytes=7,
+        audio_hours_per_gpu_hour=pytest.approx(10),
+        cost_per_audio_hour=pytest.approx(0.2),
+    )
+    unwatched = gpu_report([speech, merge], [], audio_ms=3_600_000, wall_s=180.0, price=None)
+    assert (unwatched.num_cards, unwatched.busy, unwatched.cost_per_audio_hour) == (1.0, None, None)
+    assert unwatched.audio_hours_per_gpu_hour == pytest.approx(20)
+    assert gpu_report([merge], [], audio_ms=1, wall_s=1.0, price=None) is None
+
+
+def test_a_fingerprint_sees_every_setting_but_what_stands_aside():
     assert fingerprint(quick()) == fingerprint(quick())
     assert fingerprint(quick()) != fingerprint(quick(detector=LoudnessDetector(model="loudness@2")))
+    assert fingerprint(quick()) != fingerprint(quick(batch_clips=7))
+    doubled = tuple(replace(gear, share=2 * gear.share, gpus=0.25) for gear in CPU_GEAR)
+    assert fingerprint(quick()) == fingerprint(quick(gear=doubled))
+    assert config_row(quick()) != config_row(quick(gear=doubled))
+
+
+def test_the_gear_of_a_recipe_is_that_of_its_steps():
+    gear = tuple(replace(one, gpus=0.5, cpus=2.0) if one.step == "speech" else one for one in CPU_GEAR)
+    steps = {step.name: step for step in route(quick(gear=gear), "out")}
+    assert (steps["speech"].gpus, steps["speech"].cpus, steps["music"].gpus) == (0.5, 2.0, 0.0)
+    with pytest.raises(ConfigError, match="each of decode, cut, "):
+        quick(gear=CPU_GEAR[1:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts(Says):
+    """Cannot hear the clip that begins at a time, and counts how often it was asked."""
+
+    at_ms: int
+    calls: list = field(default_factory=list)
+
+    def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
+        self.calls.append(len(clips))
+        if any(clip.segment.start_ms == self.at_ms for clip in clips):
+            raise ValueError("no ear for this")
+        return Says.annotate(self, clips)
+
+
+@pytest.mark.parametrize("at", range(0, 37, 5))
+def test_a_batch_that_trips_costs_the_clip_at_fault_alone_and_few_calls(at):
+    clips = [finished_clip(2_000 * index) for index in range(37)]
+    annotator = Counts(branch=Branch.SOUND, at_ms=2_000 * at)
+    done = Annotate(annotator.build, Routing(), 64)(lot_of(*clips))
+    assert [clip.segment.start_ms for clip in done.items] == [2_000 * index for index in range(37) if index != at]
+    assert [(failure.start_ms, failure.step) for failure in done.failures] == [(2_000 * at, "sound")]
+    assert len(annotator.calls) <= 14
 
 
 def test_settings_that_cannot_work_are_refused():

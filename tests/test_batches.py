@@ -1,0 +1,63 @@
+"""Batches: every item is done once, in its place, whatever fits; and what does not fit is done in halves."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.batches import bucketed, in_batches, is_out_of_memory
+
+lengths = st.lists(st.integers(1, 100), max_size=40)
+
+
+@given(lengths, st.integers(1, 500))
+def test_every_item_is_in_one_batch_that_fits_unless_it_is_alone(lengths, room):
+    batches = bucketed(lengths, room)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= room
+
+
+@given(lengths, st.integers(1, 500))
+def test_a_batch_holds_items_of_like_length(lengths, room):
+    batches = bucketed(lengths, room)
+    for one, other in pairwise(batches):
+        assert min(lengths[index] for index in one) >= max(lengths[index] for index in other)
+
+
+@given(lengths, st.integers(1, 500), st.integers(1, 100))
+def test_answers_come_in_the_order_of_the_items_however_little_the_memory_holds(lengths, room, memory):
+    done: list[list[int]] = []
+
+    def work(batch):
+        if len(batch) * max(batch) > memory and len(batch) > 1:
+            raise RuntimeError("CUDA failed with error out of memory")
+        done.append(list(batch))
+        return [2 * item for item in batch]
+
+    assert in_batches(lengths, work, length=float, room=room) == [2 * item for item in lengths]
+    assert sorted(item for batch in done for item in batch) == sorted(lengths)
+
+
+def test_one_item_too_large_raises_and_so_does_any_other_trouble():
+    def full(batch):
+        raise RuntimeError("CUDA error: out of memory")
+
+    def broken(batch):
+        raise RuntimeError("a shape does not fit")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        in_batches([1, 2, 3], full, length=float, room=100)
+    with pytest.raises(RuntimeError, match="does not fit"):
+        in_batches([1, 2, 3], broken, length=float, room=100)
+
+
+def test_out_of_memory_is_known_by_its_class_and_by_its_words():
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    assert is_out_of_memory(OutOfMemoryError("HIP is full"))
+    assert is_out_of_memory(RuntimeError("CUDA failed with error out of memory"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+    assert not is_out_of_memory(RuntimeError("no kernel image"))
