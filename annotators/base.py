@@ -50,6 +50,7 @@ class Transcript:
     language_score: float | None = None  # 0..1
     score: float | None = None  # 0..1: mean probability of what was written
     no_speech: float | None = None  # 0..1: how likely nobody speaks, as the recogniser sees it
+    error: str | None = None  # why there is no text, or only part of it: the recogniser did not answer
 
 
 class Transcriber(Protocol):
