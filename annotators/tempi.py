@@ -64,7 +64,7 @@ class _Passage:
     explained: float
 
 
-def curve_of(beats_ms: Sequence[float], duration_ms: int) -> Curve | None:
+def curve_of(beats_ms: Sequence[float] | np.ndarray, duration_ms: int) -> Curve | None:
     """The tempo over time; None where there are fewer than three beats."""
     if len(beats_ms) < 3:
         return None
@@ -118,7 +118,9 @@ def _best_passage(at_ms: np.ndarray, left: np.ndarray, others: list[_Passage]) -
             sides_ms = at_ms[middle] - at_ms[0], at_ms[-1] - at_ms[middle]
             if not MIN_SIDE <= middle <= num - MIN_SIDE or min(sides_ms) < MIN_SIDE_MS:
                 continue
-            if any(first < other.last and other.first < last or abs(middle - other.first) < MIN_SIDE for other in others):
+            if any(
+                (first < other.last and other.first < last) or abs(middle - other.first) < MIN_SIDE for other in others
+            ):
                 continue
             shape = _ramp(first, last, num)
             shape = shape - shape.mean()

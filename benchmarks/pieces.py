@@ -150,9 +150,7 @@ def compose(seed: int, band: str = "workshop", change: Change = Change()) -> Pie
     )
 
 
-def _beat_times(
-    rng: np.random.Generator, bpm: float, num_beats: int, ratio: float, changing: list[int]
-) -> np.ndarray:
+def _beat_times(rng: np.random.Generator, bpm: float, num_beats: int, ratio: float, changing: list[int]) -> np.ndarray:
     """Seconds of every beat and of the end; the tempo wanders by about a per cent, and changes between two beats."""
     wander = np.cumsum(rng.standard_normal(num_beats)) if rng.random() < 0.5 else np.zeros(num_beats)
     drift = 1 + 0.01 * wander / max(1e-9, np.abs(wander).max())
