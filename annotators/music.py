@@ -96,12 +96,19 @@ class MusicAnnotator:
     def _annotate(self, clip: Clip) -> MusicAnnotation:
         config, score = self._config, clip.segment.profile.music
         span = music_span(clip, config.bridge_ms)
-        if score < config.min_profile or span is None or span.duration_ms < config.min_ms:
-            heard_s = span.duration_ms / 1000 if span else 0.0
-            reason = f"music scores {score:.2f} over {heard_s:.1f} s: too little to describe"
+        reason = too_little(clip, span, config)
+        if span is None or reason:
             return MusicAnnotation(outcome=Outcome.SKIPPED, model=MODEL, reason=reason)
         heard = heard_in(clip.waveform.cut(span), span.duration_ms, config)
         return annotation_of(heard, span, score, config)
+
+
+def too_little(clip: Clip, span: Span | None, config: MusicConfig) -> str | None:
+    """Why this music is not described; None where there is enough of it."""
+    score = clip.segment.profile.music
+    if span and score >= config.min_profile and span.duration_ms >= config.min_ms:
+        return None
+    return f"music scores {score:.2f} over {span.duration_ms / 1000 if span else 0.0:.1f} s: too little to describe"
 
 
 def heard_in(waveform: Waveform, duration_ms: int, config: MusicConfig) -> Heard:
