@@ -14,7 +14,8 @@ from schemas.span import Span, covered_ms
 
 MODEL = "templates@2"  # counts up when a rule or a sentence changes
 BREATH_MS = 500  # a pause up to here is part of the speech
-BANG = "bang"  # the one kind of sound that stands out of whatever covers it
+BANG = "bang"  # the one kind of measured sound that stands out of whatever covers it
+HEARD_AS_A_WHOLE = frozenset({"caption", "timeline"})  # by models that hear a sound under others, as those that name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +78,26 @@ def is_music_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) 
 
 
 def is_sound_under_speech(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    if told.branch is not Branch.SOUND or told.fact.kind == BANG or not _lies_under(told, _speech(clip), config):
+    if not _may_be_hidden(told) or not _lies_under(told, _speech(clip), config):
         return None
     return "it lies under speech and does not stand out"
 
 
 def is_sound_of_the_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    if told.branch is not Branch.SOUND or told.fact.kind == BANG:
+    if not _may_be_hidden(told):
         return None
     music = [Told(branch=Branch.MUSIC, index=index, fact=fact) for index, fact in enumerate(_music(clip))]
     believed = [one.fact for one in music if not objection(one, clip, config)]
     if not _lies_under(told, believed, config):
         return None
     return "it lies in the music and does not stand out"
+
+
+def _may_be_hidden(told: Told) -> bool:
+    """Whether it is a sound that is only measured: what has a name was told apart from what covers it."""
+    fact = told.fact
+    is_measured = fact.label is None and fact.kind not in HEARD_AS_A_WHOLE
+    return told.branch is Branch.SOUND and is_measured and fact.kind != BANG
 
 
 def _lies_under(told: Told, covers: Iterable[Span], config: TemplateMergerConfig) -> bool:

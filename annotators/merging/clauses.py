@@ -78,6 +78,7 @@ def parsed(sentence: Sentence, cited: Sequence[Evidence], segment: Segment, tole
         if index not in spent
         and token.piece is Piece.WORD
         and not is_negation(token)
+        and not (token.word == "one" and index and tokens[index - 1].word == "no")
         and (token.word not in lexicon.FUNCTION or is_name(tokens, index))
     )
     bounds = _bounds(tokens, numbers)
@@ -109,7 +110,7 @@ def is_name(tokens: Sequence[Token], index: int) -> bool:
     if token.word != "a":
         return False
     after = [one.word for one in tokens[index + 1 : index + 4] if one.text != "-"]
-    if after and after[0] in ("major", "minor", "flat", "sharp"):
+    if after and after[0] in lexicon.OF_A_NOTE:
         return after[1:2] not in (["key"], ["chord"], ["scale"])
     begins = index == 0 or tokens[index - 1].text in ".!?"
     return token.text == "A" and not begins
@@ -173,7 +174,7 @@ def _bounds(tokens: Sequence[Token], numbers: Sequence[Number]) -> list[tuple[in
         elif token.word in lexicon.CLAUSES and token.piece is Piece.WORD:
             starts.add(index)
     places = sorted(start for start in starts if start < len(tokens))
-    return list(zip(places, [*places[1:], len(tokens)], strict=True))
+    return list(pairwise([*places, len(tokens)]))
 
 
 def _clause(

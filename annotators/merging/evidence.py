@@ -107,6 +107,8 @@ def negated(tokens: tuple[Token, ...]) -> list[int]:
     for index, token in enumerate(tokens):
         if is_negation(token):
             under, begun = True, False
+        elif under and token.word == "one" and tokens[index - 1].word == "no":
+            continue  # "no one" is nobody
         elif under and token.piece is Piece.WORD and token.word not in lexicon.FUNCTION:
             found.append(index)
             begun = True

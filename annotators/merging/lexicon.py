@@ -8,7 +8,7 @@ from annotators.merging.words import words_of
 
 FUNCTION = words_of("""
     a an the this that these those it its itself they them their which who whose what
-    at from to of in on by with over under through into onto out between within along per
+    at from to for of in on by with over under through into onto out between within along per
     and or but while as when where until till during then before after meanwhile amid alongside so
     is are was were be been being has have had having can may
     hear heard hears hearing audible audibly recording clip segment audio excerpt sound sounds sounding
@@ -27,6 +27,7 @@ FUNCTION = words_of("""
     """)
 """Words that join, and those of captions as such."""
 
+OF_A_NOTE = frozenset({"major", "minor", "sharp", "flat"})
 COPULAS = words_of("is are was were be been being sound sounds has have remains stays which that who")
 HEDGES = words_of("about around approximately roughly nearly")
 NEGATIONS = words_of(

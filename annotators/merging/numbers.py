@@ -138,6 +138,8 @@ def _figure(tokens: Sequence[Token], at: int) -> tuple[float, int, Sort] | None:
 def _worded(tokens: Sequence[Token], at: int) -> tuple[float, int, Sort] | None:
     """ "a hundred and twenty", "twenty-one", "third", "dozen"."""
     word = tokens[at].word
+    if word == "one" and at and tokens[at - 1].word == "no":
+        return None
     if word in ORDINALS and not (word == "second" and _is_a_unit(tokens, at)):
         return ORDINALS[word], at + 1, Sort.ORDINAL
     if word in GROUPS and not (word == "half" and _follows(tokens, at, "a", "an")):

@@ -11,6 +11,8 @@ from schemas.record import Segment
 from schemas.span import Span
 
 EDGE_MS = 1_000  # how near "at the beginning" is
+WHOLE_MS = 600  # a time in whole seconds was rounded, and of what was rounded before
+CLOCK_MS = 1_000  # "0:12" is a whole second, wherever in it
 
 
 class Means(StrEnum):
@@ -46,7 +48,7 @@ def times_of(tokens: Sequence[Token], numbers: Sequence[Number], segment: Segmen
     """All of them in order; a figure without a unit is none, unless it begins a span whose end has one."""
     found: list[Time] = []
     spent: set[int] = set()
-    for number, following in zip(numbers, [*numbers[1:], None], strict=True):
+    for number, following in zip(numbers, (*numbers[1:], None), strict=False):
         if number.first in spent:
             continue
         joined = (
@@ -114,6 +116,10 @@ def _single(tokens: Sequence[Token], number: Number, tolerance_ms: float) -> Tim
     after = tokens[number.last].word if number.last < len(tokens) else ""
     last = number.last + (after in ("long", "later", "in"))
     means, brief = Means.START, False
+    if ":" in number.text and "." not in number.text:
+        tolerance_ms = max(tolerance_ms, CLOCK_MS)
+    elif "." not in number.text and number.unit_ms == 1_000:
+        tolerance_ms = max(tolerance_ms, WHOLE_MS)
     if after in _LATER and previous not in ("at", "from"):
         means = Means.LATER
     elif previous in _LENGTHS or after == "long" or any(token.text == "-" for token in tokens[number.first : last]):

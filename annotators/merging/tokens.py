@@ -22,7 +22,7 @@ _PIECE = re.compile(
     r"|(?P<ratio>[0-9]{1,3}/[0-9]{1,3})"
     r"|(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,6})?|[0-9]{1,12}(?:\.[0-9]{1,6})?)"
     r"|(?P<word>[^\W\d_](?:[^\W_]|#(?![^\W_]*#))*(?:'[^\W\d_]+)*)"
-    r"|(?P<mark>[^\w\s]|_)"
+    r"|(?P<mark>\S)"
 )
 _UNIT = re.compile(r"[^\W_]+", re.UNICODE)
 _ALONE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # written without spaces: each sign is a word

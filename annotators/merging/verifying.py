@@ -10,7 +10,7 @@ from functools import cache
 from itertools import pairwise
 
 from annotators.merging import lexicon
-from annotators.merging.clauses import Parsed, means_more_than_one, parsed, quoted_by
+from annotators.merging.clauses import Parsed, is_chord, means_more_than_one, parsed, quoted_by
 from annotators.merging.coherence import contradiction
 from annotators.merging.evidence import Evidence, evidence_of, is_negation
 from annotators.merging.listing import Listed, Listing
@@ -226,7 +226,12 @@ def mixes_its_evidence(case: Case) -> str | None:
         inside = [index for index in range(clause.first, clause.last) if index in words.content]
         for one, other in pairwise(inside):
             between = {token.word for token in words.tokens[one + 1 : other] if token.piece is not Piece.MARK}
-            if between <= lexicon.COPULAS and not _belong_together(words.licensing(one), words.licensing(other)):
+            of_one, of_other = words.licensing(one), words.licensing(other)
+            if is_chord(words.tokens[one].text.capitalize()) and words.tokens[other].word in lexicon.OF_A_NOTE:
+                together = any(_has_both(a, words.tokens[one], words.tokens[other]) for a in of_one)
+            else:
+                together = _belong_together(of_one, of_other)
+            if between <= lexicon.COPULAS and not together:
                 return f"no fact has {words.tokens[one].text!r} of {words.tokens[other].text!r}"
     return None
 
@@ -285,6 +290,11 @@ def _unlicensed(case: Case) -> list[Token]:
 
 def _belong_together(one: Sequence[Evidence], other: Sequence[Evidence]) -> bool:
     return any(a is b or _are_of_one_thing(a.fact, b.fact) for a in one for b in other)
+
+
+def _has_both(evidence: Evidence, note: Token, sort: Token) -> bool:
+    """Whether the fact names just this key or chord."""
+    return f"{note.text.capitalize()} {sort.word}" in " ".join(evidence.fact.text.split())
 
 
 def _are_of_one_thing(a: Listed, b: Listed) -> bool:
