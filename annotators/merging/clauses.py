@@ -14,7 +14,7 @@ from annotators.merging.numbers import Number, Sort, numbers_of
 from annotators.merging.times import Means, Time, agree_together, agrees, times_of
 from annotators.merging.tokens import Piece, Sentence, Token, heard_of
 from annotators.merging.words import stems
-from schemas.record import Segment
+from schemas.record import Branch, Segment
 
 ENDS = frozenset(",;:.!?()")
 NUMBERED = frozenset({"speaker", "voice", "person", "singer", "talker"})
@@ -85,6 +85,7 @@ def parsed(sentence: Sentence, cited: Sequence[Evidence], segment: Segment, tole
     clauses = [_clause(tokens, first, last, times, mentions, cited) for first, last in bounds]
     clauses = _joined(clauses, tokens, content, counted)
     clauses = [_narrowed(clause, cited, segment) for clause in _with_speakers(clauses)]
+    clauses = [_meanwhile(clause, tokens, cited, tolerance_ms) for clause in clauses]
     return Parsed(
         sentence=sentence,
         numbers=tuple(counted),
@@ -246,6 +247,25 @@ def _narrowed(clause: Clause, cited: Sequence[Evidence], segment: Segment) -> Cl
         if time.means is Means.LATER or agree_together(time, [one.fact for one in left], segment):
             continue
         left = [one for one in left if agrees(time, one.fact, segment)]
+    return replace(clause, evidence=tuple(left))
+
+
+def _meanwhile(clause: Clause, tokens: Sequence[Token], cited: Sequence[Evidence], tolerance_ms: float) -> Clause:
+    """How a voice sounds that says something is told by what was heard of it just then."""
+    quotes = [token for token in tokens if token.piece is Piece.QUOTE]
+    own = [token for token in quotes if tokens[clause.first].start <= token.start < tokens[clause.last - 1].end]
+    if not (own or (len(quotes) == 1 and not clause.times)):
+        return clause
+    spans = [one.fact for quote in own or quotes for one in quoted_by(quote, cited)]
+    left = [
+        one
+        for one in clause.evidence
+        if one.fact.branch is not Branch.SPEECH
+        or any(
+            one.fact.start_ms <= span.end_ms + tolerance_ms and span.start_ms <= one.fact.end_ms + tolerance_ms
+            for span in spans
+        )
+    ]
     return replace(clause, evidence=tuple(left))
 
 

@@ -11,11 +11,13 @@ from annotators.merging.numbers import Number, Sort, numbers_of
 from annotators.merging.tokens import Heard, Piece, Token, heard_of, tokens_of
 from annotators.merging.words import stems, words_of
 from schemas import audioset
+from schemas.record import Branch
 
 SPEAKER = re.compile(r"[Ss]0*([1-9][0-9]{0,3})", re.ASCII)
 BRIEF_MS = 1_000
+NEAR, NEAR_OF_A_VOICE = 2, 4  # words; all that is told of a voice is of one thing
 ASIDE = re.compile(r"\([^)]*\)")
-TOO_WIDE = frozenset({"Sounds of things", "Source-ambiguous sounds", "Channel, environment and background"})
+TOO_WIDE = frozenset({"Music", "Musical instrument"})  # a church bell lies below them and makes no music
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +32,17 @@ class Evidence:
     denied: frozenset[str]  # stems of what it says is not there
     speakers: frozenset[int]
     heard: Heard | None = None  # what may be quoted
+    places: tuple[frozenset[str], ...] = ()  # for each word of its text, numbers with them, the stems that it licenses
 
     def licenses(self, word: str, *, denied: bool = False) -> bool:
         return bool(stems(word) & (self.denied if denied else self.stems))
+
+    def are_near(self, word: str, other: str) -> bool:
+        """Whether two words stand near each other in its text; so do those that it does not owe to its text."""
+        reach = NEAR_OF_A_VOICE if self.fact.branch is Branch.SPEECH else NEAR
+        ones = [place for place, held in enumerate(self.places) if held & stems(word)]
+        others = [place for place, held in enumerate(self.places) if held & stems(other)]
+        return not ones or not others or any(abs(a - b) <= reach for a in ones for b in others)
 
     def holds(self, number: Number) -> bool:
         return any(number.same(own) for own in self.numbers)
@@ -58,7 +68,13 @@ def evidence_of(fact: Listed) -> Evidence:
         denied=denied,
         speakers=_speakers(fact, tokens),
         heard=heard_of(fact.text) if is_heard else None,
+        places=_places(tokens),
     )
+
+
+def _places(tokens: tuple[Token, ...]) -> tuple[frozenset[str], ...]:
+    said = (token for token in tokens if token.piece is Piece.WORD and token.word not in lexicon.FUNCTION)
+    return tuple(lexicon.with_synonyms(stems(token.word)) for token in said)
 
 
 def _content(tokens: tuple[Token, ...]) -> list[str]:

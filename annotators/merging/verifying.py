@@ -109,7 +109,9 @@ def leaves_its_evidence(case: Case) -> str | None:
 def is_not_written_plainly(case: Case) -> str | None:
     if case.parsed.sentence.defect:
         return case.parsed.sentence.defect
-    for token in case.parsed.tokens:
+    for token, before in zip(case.parsed.tokens, (None, *case.parsed.tokens), strict=False):
+        if before and before.word == token.word and token.piece is Piece.WORD:
+            return f"it says {token.text!r} twice over"
         if token.piece is Piece.QUOTE or token.text.isascii():
             continue
         if not any(token.text in one.written for one in case.cited):
@@ -161,7 +163,7 @@ def tells_another_number(case: Case) -> str | None:
         after = next((i for i in range(number.last, clause.last) if i in case.parsed.content), None)
         if holding and after == number.last and not any(one in case.parsed.licensing(after) for one in holding):
             return f"no fact has {number.text!r} of {case.parsed.tokens[after].text!r}"
-    return None
+    return next((reason for one in case.cited if (reason := _turns_numbers(one, case.parsed.numbers))), None)
 
 
 def denies_what_is_not_denied(case: Case) -> str | None:
@@ -172,6 +174,9 @@ def denies_what_is_not_denied(case: Case) -> str | None:
         if token.word in lexicon.DENIALS:
             return f"it denies something with {token.text!r}"
         following = next((i for i in range(index + 1, len(tokens)) if i in case.parsed.under_negation), None)
+        clause = case.parsed.clause_at(index)
+        if any(is_negation(tokens[i]) for i in range(index + 1, clause.last)):
+            return f"{token.text!r} is denied again"
         if following is None:
             return f"it denies something with {token.text!r}"
     for index in sorted(case.parsed.under_negation):
@@ -230,7 +235,7 @@ def mixes_its_evidence(case: Case) -> str | None:
             if is_chord(words.tokens[one].text.capitalize()) and words.tokens[other].word in lexicon.OF_A_NOTE:
                 together = any(_has_both(a, words.tokens[one], words.tokens[other]) for a in of_one)
             else:
-                together = _belong_together(of_one, of_other)
+                together = _belong_together(of_one, of_other, words.tokens[one].word, words.tokens[other].word)
             if between <= lexicon.COPULAS and not together:
                 return f"no fact has {words.tokens[one].text!r} of {words.tokens[other].text!r}"
     return None
@@ -288,8 +293,8 @@ def _unlicensed(case: Case) -> list[Token]:
     return [case.parsed.tokens[index] for index in content if not case.parsed.licensing(index)]
 
 
-def _belong_together(one: Sequence[Evidence], other: Sequence[Evidence]) -> bool:
-    return any(a is b or _are_of_one_thing(a.fact, b.fact) for a in one for b in other)
+def _belong_together(one: Sequence[Evidence], other: Sequence[Evidence], word: str, next_word: str) -> bool:
+    return any(a.are_near(word, next_word) if a is b else _are_of_one_thing(a.fact, b.fact) for a in one for b in other)
 
 
 def _has_both(evidence: Evidence, note: Token, sort: Token) -> bool:
@@ -302,6 +307,17 @@ def _are_of_one_thing(a: Listed, b: Listed) -> bool:
     if a.branch is not b.branch or a.branch.value == "sound" or a.kind == b.kind or not a.overlap_ms(b):
         return False
     return a.speaker is None or b.speaker is None or a.speaker == b.speaker
+
+
+def _turns_numbers(evidence: Evidence, numbers: Sequence[Number]) -> str | None:
+    """Numbers of one fact stand in its order: what rises from 200 to 400 does not rise from 400 to 200."""
+    places = [[place for place, own in enumerate(evidence.numbers) if own.same(number)] for number in numbers]
+    least = 0
+    for number, held in zip(numbers, places, strict=True):
+        if held and max(held) < least:
+            return f"{number.text!r} stands elsewhere in {evidence.fact.id}"
+        least = max(least, min(held, default=0))
+    return None
 
 
 def _counts_speakers(case: Case, number: Number) -> bool:
