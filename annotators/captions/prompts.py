@@ -5,6 +5,7 @@ The formats asked for are those that MOSS-Audio was trained on and answers in by
 instructions can keep to them.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,13 @@ SPEECH_SCHEMA: Mapping[str, Any] = {
 def probe(claim: str) -> str:
     """The yes-or-no question about a claim."""
     return PROBE.format(claim=quoted(claim))
+
+
+def schema_in_words(schema: Mapping[str, Any]) -> str:
+    """For a model that no server holds to a schema."""
+    return "Answer with one JSON value that keeps to this JSON schema, and with nothing else: " + json.dumps(
+        schema, ensure_ascii=False, separators=(",", ":")
+    )
 
 
 def quoted(claim: str) -> str:
