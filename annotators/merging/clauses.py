@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from annotators.merging import lexicon
+from annotators.merging.coherence import is_told_with
 from annotators.merging.evidence import SPEAKER, Evidence, is_negation, negated
 from annotators.merging.numbers import Number, Sort, numbers_of
 from annotators.merging.times import Means, Time, agree_together, agrees, times_of
@@ -84,7 +85,7 @@ def parsed(sentence: Sentence, cited: Sequence[Evidence], segment: Segment, tole
     bounds = _bounds(tokens, numbers)
     clauses = [_clause(tokens, first, last, times, mentions, cited) for first, last in bounds]
     clauses = _joined(clauses, tokens, content, counted)
-    clauses = [_narrowed(clause, cited, segment) for clause in _with_speakers(clauses)]
+    clauses = [_narrowed(clause, cited, segment, tolerance_ms) for clause in _with_speakers(clauses)]
     clauses = [_meanwhile(clause, tokens, cited, tolerance_ms) for clause in clauses]
     return Parsed(
         sentence=sentence,
@@ -241,12 +242,16 @@ def _with_speakers(clauses: Sequence[Clause]) -> list[Clause]:
     return found
 
 
-def _narrowed(clause: Clause, cited: Sequence[Evidence], segment: Segment) -> Clause:
+def _narrowed(clause: Clause, cited: Sequence[Evidence], segment: Segment, tolerance_ms: float) -> Clause:
     left = [one for one in cited if not clause.speakers or not one.speakers or one.speakers & clause.speakers]
+    of_them = left
     for time in clause.times:
         if time.means is Means.LATER or agree_together(time, [one.fact for one in left], segment):
             continue
         left = [one for one in left if agrees(time, one.fact, segment)]
+    left = [
+        one for one in of_them if one in left or any(is_told_with(one.fact, other.fact, tolerance_ms) for other in left)
+    ]
     return replace(clause, evidence=tuple(left))
 
 

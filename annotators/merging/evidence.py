@@ -57,6 +57,8 @@ def evidence_of(fact: Listed) -> Evidence:
     said = _stems(_content(own)) | _phrases(tokens) | _ancestors(fact.label)
     said |= {"brief", "short"} if fact.duration_ms <= BRIEF_MS else set()
     said = lexicon.with_synonyms(frozenset(said)) | _kind_words(fact)
+    said |= {verb for thing, verb in lexicon.TYPICAL.items() if thing in said}
+    said |= {"ask"} if is_heard and "?" in fact.text else set()
     if fact.speaker and not SPEAKER.fullmatch(fact.speaker):
         said |= {fact.speaker.lower()}
     return Evidence(
@@ -64,7 +66,7 @@ def evidence_of(fact: Listed) -> Evidence:
         stems=frozenset(said - denied - lexicon.FUNCTION),
         plain=frozenset(token.word for token in own),
         written=frozenset(token.text for token in own),
-        numbers=tuple(numbers_of(tokens)),
+        numbers=(*numbers_of(tokens), *_ratios(fact)),
         denied=denied,
         speakers=_speakers(fact, tokens),
         heard=heard_of(fact.text) if is_heard else None,
@@ -107,6 +109,14 @@ def _ancestors(label: str | None) -> frozenset[str]:
     names = [name for name in audioset.ancestors(known.name) if audioset.known(name)]
     words = [known.words, *(ASIDE.sub("", name) for name in names if name not in TOO_WIDE)]
     return _stems([token.word for text in words for token in tokens_of(text) if token.piece is Piece.WORD])
+
+
+def _ratios(fact: Listed) -> list[Number]:
+    """ "in four" is 4/4."""
+    if fact.kind != "meter":
+        return []
+    found = [ratio for word, ratio in lexicon.METERS.items() if word in fact.text.replace("-", " ").split()]
+    return [Number(sort=Sort.RATIO, value=0.0, text=ratio, first=0, last=0) for ratio in found]
 
 
 def _denied(tokens: tuple[Token, ...]) -> frozenset[str]:

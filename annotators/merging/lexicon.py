@@ -141,6 +141,24 @@ SYNONYMS = tuple(
 )
 """Each says the same as the others of its row, of a sound; reviewed row by row."""
 
+TYPICAL = {
+    "rain": "fall",
+    "siren": "wail",
+    "bell": "ring",
+    "telephone": "ring",
+    "doorbell": "ring",
+    "horn": "honk",
+    "wind": "blow",
+    "waves": "break",
+    "engine": "run",
+}
+"""What things do that can do nothing else, as far as it is heard."""
+
+REPLIES = frozenset({"reply", "respond", "answer"})
+METERS = {"four": "4/4", "three": "3/4", "six": "6/8"}
+OF_A_MOMENT = frozenset({"transcript", "lyrics", "pause", "overlap", "voices"})
+"""Kinds of speech that are not how a voice is: what they tell holds in their own time alone."""
+
 PHRASES = {("die", "away"): "fade", ("at", "once"): "simultaneous overlap overlapping", ("take", "turn"): "alternate"}
 """What a phrase of a fact may be called in one word."""
 
@@ -152,7 +170,7 @@ VERBS = words_of("""
     shout yell whisper cough sneeze sniff snore breathe gasp sigh groan grunt sing clap cheer applaud play run rise fall
     grow die pause overlap turn take alternate state utter mention use move keep hold fade strum pluck get become
     increase sound pass idle accelerate rev skid explode shatter break snap rip tear patter howl blow rain thunder
-    sizzle fry boil chop type vibrate sing hum chant rap yodel bellow
+    reply respond answer ask wail sizzle fry boil chop type vibrate sing hum chant rap yodel bellow
     """)
 """Of these the form with an s need not be more than one."""
 

@@ -5,13 +5,13 @@ list (`lexicon`). The rules before it name what is wrong more exactly. None of t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
 from annotators.merging import lexicon
 from annotators.merging.clauses import Parsed, is_chord, means_more_than_one, parsed, quoted_by
-from annotators.merging.coherence import contradiction
+from annotators.merging.coherence import are_of_one_thing, contradiction, is_reply
 from annotators.merging.evidence import Evidence, evidence_of, is_negation
 from annotators.merging.listing import Listed, Listing
 from annotators.merging.numbers import VAGUE, Number, Sort
@@ -54,7 +54,7 @@ def verified(proposals: Sequence[Proposal], listing: Listing, rules: VerifyingRu
 
 def judged(proposal: Proposal, listing: Listing, rules: VerifyingRules) -> Claim | Rejected:
     by_id = listing.by_id
-    cited = tuple(evidence_of(by_id[one]) for one in proposal.evidence if one in by_id)
+    cited = tuple(_in_context(by_id[one], listing) for one in proposal.evidence if one in by_id)
     text = proposal.text[: 4 * rules.max_letters]
     case = Case(
         proposal=proposal,
@@ -288,25 +288,25 @@ OBJECTIONS: tuple[Callable[[Case], str | None], ...] = (
 )
 
 
+def _in_context(fact: Listed, listing: Listing) -> Evidence:
+    evidence = evidence_of(fact)
+    if fact.kind in lexicon.HEARD_KINDS and is_reply(fact, listing.facts):
+        return replace(evidence, stems=evidence.stems | lexicon.REPLIES)
+    return evidence
+
+
 def _unlicensed(case: Case) -> list[Token]:
     content = sorted(case.parsed.content)
     return [case.parsed.tokens[index] for index in content if not case.parsed.licensing(index)]
 
 
 def _belong_together(one: Sequence[Evidence], other: Sequence[Evidence], word: str, next_word: str) -> bool:
-    return any(a.are_near(word, next_word) if a is b else _are_of_one_thing(a.fact, b.fact) for a in one for b in other)
+    return any(a.are_near(word, next_word) if a is b else are_of_one_thing(a.fact, b.fact) for a in one for b in other)
 
 
 def _has_both(evidence: Evidence, note: Token, sort: Token) -> bool:
     """Whether the fact names just this key or chord."""
     return f"{note.text.capitalize()} {sort.word}" in " ".join(evidence.fact.text.split())
-
-
-def _are_of_one_thing(a: Listed, b: Listed) -> bool:
-    """Facts of different kinds on one voice, or on the music of one time."""
-    if a.branch is not b.branch or a.branch.value == "sound" or a.kind == b.kind or not a.overlap_ms(b):
-        return False
-    return a.speaker is None or b.speaker is None or a.speaker == b.speaker
 
 
 def _turns_numbers(evidence: Evidence, numbers: Sequence[Number]) -> str | None:
