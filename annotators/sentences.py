@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from schemas.record import Branch, Claim, Clip, Fact, Outcome, Segment
 from schemas.span import Span
 
-WORDS, VOICE, MUSIC = "transcript", "voice", "music"
+WORDS, VOICE, MUSIC, SUNG = "transcript", "voice", "music", "lyrics"
 MUSIC_PHRASES = {  # in this order
     MUSIC: "",
     "genre": "heard as {}",
@@ -30,6 +30,7 @@ HEARD_IN_MUSIC = ("instrument", "singing")  # told by themselves where they do n
 INSTANT_MS = 500  # a shorter sound is told as a moment
 MADE_UP = 0.5  # share that a named sound and a measured one have of each other, to be the same
 THROUGHOUT = 0.95  # share of the segment
+STARTS = frozenset({"A", "An", "The", "There", "Two", "Three", "Someone", "Several", "It"})  # of a sentence, not a name
 QUOTES = dict.fromkeys('"“”„‟«»＂', "'")
 JOINERS = "\u200c\u200d"  # invisible, but part of the spelling in Persian and Hindi
 
@@ -90,20 +91,26 @@ def _speech_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
     voice_by_words: dict[str, Told] = {}
     alone: list[Told] = []
     for voice in (one for one in told if one.fact.kind == VOICE):
-        free = [w for w in words if voice.fact.overlap_ms(w.fact) and w.evidence not in voice_by_words]
+        free = [w for w in words if _is_of(voice, w) and w.evidence not in voice_by_words]
         if free:
             voice_by_words[free[0].evidence] = voice
         else:
             alone.append(voice)
     return [
         *(_says(one, voice_by_words.get(one.evidence), segment) for one in words),
-        *(_claim([one], f"{_when(one.fact, segment)} someone speaks in {one.text}.") for one in alone),
+        *(_claim([one], f"{_when(one.fact, segment)} {_who(one)} speaks in {one.text}.") for one in alone),
         *(_plain_claim(one, segment) for one in told if one.fact.kind not in (WORDS, VOICE)),
     ]
 
 
+def _is_of(voice: Told, words: Told) -> bool:
+    """Whether the words may be of the voice: it is heard meanwhile, and nobody else is named for them."""
+    same = voice.fact.speaker is None or words.fact.speaker is None or voice.fact.speaker == words.fact.speaker
+    return same and voice.fact.overlap_ms(words.fact) > 0
+
+
 def _says(words: Told, voice: Told | None, segment: Segment) -> Claim:
-    said = f'{_when(words.fact, segment)} someone says "{words.text}"'
+    said = f'{_when(words.fact, segment)} {_who(words)} says "{words.text}"'
     return _claim([words, voice], f"{said} in {voice.text}.") if voice else _claim([words], f"{said}.")
 
 
@@ -164,7 +171,19 @@ def _music_phrases(known: Sequence[Told]) -> list[str]:
 
 
 def _plain_claim(told: Told, segment: Segment) -> Claim:
-    return _claim([told], f"{_when(told.fact, segment)} {told.text}.")
+    if told.fact.kind == SUNG:
+        return _claim([told], f'{_when(told.fact, segment)} {_who(told)} sings "{told.text}".')
+    return _claim([told], f"{_when(told.fact, segment)} {_in_a_sentence(told.text)}.")
+
+
+def _who(told: Told) -> str:
+    return harmless(told.fact.speaker or "") or "someone"
+
+
+def _in_a_sentence(text: str) -> str:
+    """A whole sentence, as language models describe in, so that it can follow a time."""
+    first = text.partition(" ")[0]
+    return f"{text[0].lower()}{text[1:]}".rstrip(".") if first in STARTS else text
 
 
 def _claim(told: Sequence[Told], text: str) -> Claim:
