@@ -19,6 +19,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from schemas.config import aside
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,15 +38,17 @@ class ChatConfig:
     Redirects are not followed, so that key and sound go nowhere else than to `url`.
     """
 
-    url: str  # up to and with the version: http://models:8000/v1; "$NAME" takes it from the environment at work
+    url: str = (
+        aside()
+    )  # up to and with the version: http://models:8000/v1; "$NAME" takes it from the environment at work
     model: str  # as the server calls it
     revision: str = "served"  # of the weights, as whoever serves them knows it
-    api_key_env: str = "OPENAI_API_KEY"  # the name of the variable; one that is not set is no error
-    timeout_s: float = 300.0  # of one question, with all its tries and the waits between them
-    connect_s: float = 10.0
-    retries: int = 3  # after the first try: no connection, 408, 409, 429, 5xx; Retry-After up to two minutes
-    concurrency: int = 16  # questions on their way at once
-    max_failures: int = 8  # questions in a row without any answer, then the rest of the batch is not asked
+    api_key_env: str = aside("OPENAI_API_KEY")  # the name of the variable; one that is not set is no error
+    timeout_s: float = aside(300.0)  # of one question, with all its tries and the waits between them
+    connect_s: float = aside(10.0)
+    retries: int = aside(3)  # after the first try: no connection, 408, 409, 429, 5xx; Retry-After up to two minutes
+    concurrency: int = aside(16)  # questions on their way at once
+    max_failures: int = aside(8)  # questions in a row without any answer, then the rest of the batch is not asked
     max_reply_bytes: int = 1 << 20
     temperature: float = 0.0
     seed: int = 0

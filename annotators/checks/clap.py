@@ -27,6 +27,7 @@ from annotators.base import Verdict
 from annotators.checks.windows import quotes, timeless, window
 from schemas.audio import Waveform
 from schemas.batches import in_batches
+from schemas.config import aside
 from schemas.errors import ConfigError, SchemaError
 from schemas.network import device_of
 from schemas.record import Branch, Claim, Clip
@@ -103,8 +104,8 @@ class ClapCheckConfig:
     least_score: float = 0.5
     least_ms: int = LEAST_MS  # of sound around a claim that is shorter; the model hears it repeated to 10 s
     contrasts: tuple[str, ...] = CONTRASTS
-    batch_size: int = 32
-    device: str | None = None
+    batch_size: int = aside(32)
+    device: str | None = aside(None)
 
     def __post_init__(self) -> None:
         if not 0 <= self.least_score <= 1 or not self.contrasts or self.least_ms < 1:

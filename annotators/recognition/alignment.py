@@ -19,6 +19,7 @@ from annotators.recognition.forced import Vocabulary, WordFrames, aligned, targe
 from annotators.recognition.stretches import Timed, is_spaceless, placed, resampled
 from schemas.audio import Waveform
 from schemas.batches import in_batches
+from schemas.config import aside
 from schemas.errors import ConfigError
 from schemas.network import device_of
 from schemas.record import Word
@@ -54,11 +55,11 @@ WAV2VEC2_ENGLISH = Weights(
 class AlignerConfig:
     weights: Weights = field(default_factory=lambda: MMS_FA)
     languages: tuple[str, ...] = ()  # ISO 639-1; any where there are none
-    device: str | None = None
+    device: str | None = aside(None)
     dtype: str | None = None  # of torch; float16 on a GPU and float32 on the processor where None
     window_s: float = 30.0  # that the model hears at once
     context_s: float = 2.0  # of sound it hears on either side besides
-    batch_s: float = 240.0  # of sound, each window as long as the longest
+    batch_s: float = aside(240.0)  # of sound, each window as long as the longest
     max_cells: int = 200_000_000  # frames by twice the tokens: the memory of the best path, in bytes
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from annotators.base import Transcriber, Transcript
 from annotators.recognition.stretches import RATE_HZ, joined, pieces, resampled
 from schemas.audio import Waveform
 from schemas.batches import in_batches
+from schemas.config import aside
 from schemas.errors import ConfigError
 from schemas.network import device_of
 from schemas.weights import Weights, located, model_name
@@ -80,11 +81,11 @@ class HubAsrConfig:
 
     weights: Weights = field(default_factory=lambda: PARAKEET_V3)
     languages: tuple[str, ...] = PARAKEET_LANGUAGES
-    device: str | None = None
+    device: str | None = aside(None)
     dtype: str | None = None  # of torch; bfloat16 on a GPU and float32 on the processor where None
     max_ms: int = 30_000  # a longer stretch is heard in pieces
     min_ms: int = 100
-    batch_s: float = 480.0  # of sound, each stretch as long as the longest
+    batch_s: float = aside(480.0)  # of sound, each stretch as long as the longest
     max_tokens: int = 400  # of a piece, for models that write token by token
 
     def build(self) -> "HubTranscriber":

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from annotators.base import Transcript
 from annotators.recognition.stretches import joined, pieces
 from schemas.audio import Waveform, encode_flac
+from schemas.config import aside
 from schemas.errors import ConfigError
 
 NO_KEY = "none"  # what a server that wants no key is told
@@ -24,14 +25,16 @@ SHOWN_CHARS = 300  # of an error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlAsrConfig:
-    url: str  # up to and with /v1
+    url: str = aside()  # up to and with /v1
     model: str
     api_key_env: str | None = None  # the variable the key is in; the key itself is never part of a config
     languages: tuple[str, ...] = ()  # ISO 639-1; any where there are none
-    timeout_s: float = 120.0  # of one try
-    connect_s: float = 10.0
-    retries: int = 2  # of what may pass: no connection, no answer in time, too many requests, a fault of the server
-    concurrency: int = 8
+    timeout_s: float = aside(120.0)  # of one try
+    connect_s: float = aside(10.0)
+    retries: int = aside(
+        2
+    )  # of what may pass: no connection, no answer in time, too many requests, a fault of the server
+    concurrency: int = aside(8)
     max_ms: int = 30_000  # a longer stretch is asked for in pieces
     min_ms: int = 100
     max_reply_bytes: int = 1 << 20

@@ -18,6 +18,7 @@ from annotators.base import Transcript
 from annotators.recognition.stretches import Timed, joined, pieces, placed, resampled
 from schemas.audio import Waveform
 from schemas.batches import in_batches
+from schemas.config import aside
 from schemas.network import device_of
 from schemas.span import Span
 from schemas.weights import Weights, located, model_name
@@ -46,11 +47,11 @@ LARGE_V3 = Weights(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhisperConfig:
     weights: Weights = field(default_factory=lambda: LARGE_V3_TURBO)
-    device: str | None = None  # "cuda", "cuda:1", "cpu"; a GPU where there is one
+    device: str | None = aside(None)  # "cuda", "cuda:1", "cpu"; a GPU where there is one
     compute_type: str | None = None  # of CTranslate2; float16 on a GPU and float32 on the processor where None
-    threads: int = 1  # on the processor
+    threads: int = aside(1)  # on the processor
     beam_size: int = 5
-    batch_windows: int = 16  # of 30 s each, however short the stretch
+    batch_windows: int = aside(16)  # of 30 s each, however short the stretch
     language: str | None = None  # ISO 639-1, of all that is heard; asked of the sound where None
     min_ms: int = 100  # a shorter stretch holds no word
 
