@@ -115,4 +115,7 @@ def _write(network: torch.nn.Module, path: Path) -> None:
         "hyper_parameters": dict(network.hparams),
     }
     network.on_save_checkpoint(checkpoint)
+    checkpoint["pyannote.audio"]["versions"]["torch"] = (
+        torch.__version__
+    )  # as those trained with pyannote.audio 2 and 3
     torch.save(checkpoint, path)

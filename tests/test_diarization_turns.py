@@ -56,7 +56,7 @@ def one_at_a_time(turns):
 voices = st.lists(st.tuples(st.integers(0, 400), st.integers(1, 120), st.integers(0, 3)), max_size=12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(voices, st.lists(st.integers(1, 399), unique=True, max_size=5).map(sorted))
 def test_turns_lie_in_their_clips_named_in_order_with_overlaps_that_agree(drawn, cuts):
     turns = [spoken(start, start + length, voice) for start, length, voice in drawn]

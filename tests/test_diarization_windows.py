@@ -66,7 +66,7 @@ def greedy(spans, window_ms):
     return filled
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(lengths_ms, st.integers(1_000, 20_000), st.data())
 def test_times_in_a_window_lead_back_to_the_recording(pairs, window_ms, data):
     for window in laid_out(spans_of(pairs), window_ms, 500):
