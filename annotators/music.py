@@ -22,6 +22,7 @@ from annotators.modulation import Keys, keys_of
 from annotators.notes import RATE_HZ, notes_of
 from annotators.onsets import onset_strengths
 from annotators.tempi import TempoChange
+from schemas import audioset
 from schemas.audio import Waveform
 from schemas.record import Annotation, Branch, Chord, Clip, Fact, KeySpan, MusicAnnotation, Outcome, Section, Tempo
 from schemas.span import Span, union
@@ -270,10 +271,16 @@ def music_span(clip: Clip, bridge_ms: int) -> Span | None:
     whole = Span.of(waveform.start_ms, max(waveform.end_ms, waveform.start_ms + 1)).clipped(segment)
     if whole is None or not segment.events:
         return whole
-    music = [event for event in segment.events if event.label == "Music"]
+    music = [event for event in segment.events if is_music(event.label)]
     marked = music or [event for event in segment.events if event.label != "Speech"] or segment.events
     sounds = union((part for event in marked if (part := event.clipped(whole))), bridge_ms=bridge_ms)
     return max(sounds, key=lambda span: span.duration_ms, default=None)
+
+
+def is_music(label: str) -> bool:
+    """Whether a detector means music by it: music as such, an instrument, a genre."""
+    known = audioset.known(label)
+    return known is not None and known.coarse == "music"
 
 
 def dynamics_of(waveform: Waveform) -> Dynamics | None:

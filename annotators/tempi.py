@@ -87,12 +87,15 @@ def curve_of(beats_ms: Sequence[float] | np.ndarray, duration_ms: int) -> Curve 
 def _folded(beats_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Times of the beats and the log of each interval between them, in ms, as long as it is to the next true beat."""
     gaps = np.log(np.maximum(1.0, np.diff(beats_ms)))
-    around = median_filter(gaps, min(AROUND, len(gaps)), mode="nearest")
-    whole = np.full(len(gaps), float(np.median(gaps)))
-    for usual in (whole, around):  # a run of doubled intervals, then a single one
-        off = np.abs(gaps[:, None] - usual[:, None] - np.log(FACTORS))
-        gaps = gaps - np.log(FACTORS)[off.argmin(axis=1)]
+    gaps = _as_usual(gaps, np.full(len(gaps), float(np.median(gaps))))  # a run at another level of the beat
+    gaps = _as_usual(gaps, median_filter(gaps, min(AROUND, len(gaps)), mode="nearest"))  # a single missed beat
     return beats_ms, median_filter(gaps, min(3, len(gaps)), mode="nearest")
+
+
+def _as_usual(gaps_log: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Each interval by the factor that brings it nearest to the usual one."""
+    off = np.abs(gaps_log[:, None] - usual[:, None] - np.log(FACTORS))
+    return np.asarray(gaps_log - np.log(FACTORS)[off.argmin(axis=1)])
 
 
 def _passages(at_ms: np.ndarray, gaps_log: np.ndarray) -> tuple[list[_Passage], float]:

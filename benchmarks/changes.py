@@ -1,4 +1,4 @@
-"""Changes of tempo and of key, in pieces with known answers: python -m benchmarks.changes [--pieces 40] [--seed 201]
+"""Changes of tempo and of key where answers are known: python -m benchmarks.changes [--pieces 40] [--seed 201]
 
 The pieces of `benchmarks.music`, each played four times: as it is, with a step of tempo, with a ramp (both by 1.15 to
 1.45, up or down), and with a change of key in the middle: up a semitone, a tone, a minor third, a fourth or a fifth, to
