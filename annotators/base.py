@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from schemas.audio import Waveform
-from schemas.record import Annotation, Branch, Caption, Claim, Clip, Quality, Word
+from schemas.record import Annotation, Branch, Caption, Claim, Clip, Quality, Speaker, Turn, Word
+from schemas.span import Span
 
 
 class Annotator(Protocol):
@@ -50,6 +51,7 @@ class Transcript:
     language_score: float | None = None  # 0..1
     score: float | None = None  # 0..1: mean probability of what was written
     no_speech: float | None = None  # 0..1: how likely nobody speaks, as the recogniser sees it
+    error: str | None = None  # why there is no text, or only part of it: the recogniser did not answer
 
 
 class Transcriber(Protocol):
@@ -58,6 +60,24 @@ class Transcriber(Protocol):
     model: str
 
     def transcribe(self, stretches: Sequence[Waveform], language: str | None = None) -> list[Transcript]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diarization:
+    """Who speaks when in one clip; all times lie in its segment, all names are those of `speakers`."""
+
+    turns: tuple[Turn, ...] = ()  # in time order; two of different speakers may overlap
+    exclusive: tuple[Turn, ...] = ()  # in time order, one at a time: whose the words are
+    overlaps: tuple[Span, ...] = ()  # where turns of two speakers meet, in time order
+    speakers: tuple[Speaker, ...] = ()  # in the order they begin
+
+
+class Diarizer(Protocol):
+    """Tells who speaks when: one diarization per clip, in order. Clips of one recording are heard together."""
+
+    model: str
+
+    def diarize(self, clips: Sequence[Clip]) -> list[Diarization]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from annotators.recognition.sentences import Sentence, mean_score, sentence_of
 from annotators.speakers.encoder import SpeakerEncoder
 from annotators.speakers.overlap import Overlap, OverlapDetector, OverlapRules, marked, met, overlaps_of
 from annotators.speakers.turns import TurnRules, turns_of, window_starts_ms
@@ -43,21 +44,6 @@ class SpeechConfig:
 
     def build(self) -> "SpeechAnnotator":
         return SpeechAnnotator(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence(Span):
-    """Words without a long pause between them."""
-
-    words: tuple[Word, ...]
-
-    @property
-    def text(self) -> str:
-        return " ".join(word.text for word in self.words)
-
-    @property
-    def score(self) -> float:
-        return mean_score(self.words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +144,6 @@ def stretches_of_speech(segment: Segment, bridge_ms: int) -> list[Span]:
     return union((span for span in speech if span), bridge_ms=bridge_ms)
 
 
-def mean_score(words: Sequence[Word]) -> float:
-    return round(sum(word.score for word in words) / len(words), 3)
-
-
 def doubts(words: Sequence[Word], voice: Voice, spoken_ms: int, config: SpeechConfig) -> str | None:
     """Why these words are better not told, or None where they may be."""
     if not words:
@@ -188,7 +170,7 @@ def sentences_of(words: Sequence[Word], pause_ms: int, turns: Sequence[Turn] = (
             parts[-1].append(word)
         else:
             parts.append([word])
-    return [Sentence(start_ms=p[0].start_ms, end_ms=p[-1].end_ms, words=tuple(p)) for p in parts]
+    return [sentence_of(part) for part in parts]
 
 
 def speaker_of(span: Span, turns: Sequence[Turn]) -> str | None:

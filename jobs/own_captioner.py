@@ -14,6 +14,7 @@ import soxr
 from annotators.base import Question, Reply
 from annotators.captions.prompts import schema_in_words
 from schemas.batches import in_batches
+from schemas.config import aside
 from schemas.errors import ConfigError, InputError
 from schemas.network import device_of
 from schemas.weights import Weights, located, model_name
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from model.generate import Answer, Request
 
 RATE_HZ = 16_000
+MOSS_AUDIO_4B = Weights(
+    name="OpenMOSS-Team/MOSS-Audio-4B-Instruct",
+    licence="Apache-2.0",
+    num_bytes=10_450_000_000,
+    files=("*.json", "*.safetensors", "*.txt", "*.jinja"),
+)
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -30,9 +37,9 @@ class OwnCaptionerConfig:
     """The likeliest token is always taken, so the same clips give the same answers."""
 
     checkpoint: Weights  # of `earmark model init`, of training, or a published one
-    device: str | None = None
+    device: str | None = aside(None)
     dtype: str | None = None  # as stored on an accelerator, float32 on a processor
-    batch_tokens: int = 65_536  # the room for keys and values of the questions that are answered at once
+    batch_tokens: int = aside(65_536)  # the room for keys and values of the questions that are answered at once
     compiled: bool = False  # pays after some hundreds of tokens
 
     def __post_init__(self) -> None:

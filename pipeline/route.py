@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from annotators.base import Annotator, Merger, Meter
 from annotators.quality import QualityConfig
+from pipeline.labels.beside import LabelsConfig
 from pipeline.shards import Imprint, Write
 from pipeline.steps import BATCH_CLIPS, Annotate, Cut, Decode, Measure, Merge, Step, Worker
 from schemas.config import aside, is_aside
@@ -65,6 +66,7 @@ class AnnotateConfig:
     rules: CutRules
     routing: Routing
     quality: Builds[Meter] = field(default_factory=QualityConfig)
+    labels: LabelsConfig | None = None  # whether what lies beside a recording is read as a person's labels of it
     rate_hz: int = 16_000  # working rate, and the rate of the shards
     lot_ms: int = 300_000  # sound in one shard, about; also what a killed worker has to do again
     seam_window_ms: int = 60_000  # where the quiet point between two lots of one recording is looked for
@@ -92,7 +94,7 @@ def route(config: AnnotateConfig, output: str) -> list[Step]:
     imprint = Imprint(recipe=config.recipe, config=fingerprint(config), max_shard_bytes=config.max_shard_bytes)
     seams, routing, batch_clips = config.seam_detector.build, config.routing, config.batch_clips
     ways: dict[str, Callable[[], Worker]] = {
-        "decode": partial(Decode, seams, config.rate_hz, config.seam_window_ms),
+        "decode": partial(Decode, seams, config.rate_hz, config.seam_window_ms, config.labels),
         "cut": partial(Cut, config.detector.build, config.rules, config.profiler.build),
         "quality": partial(Measure, config.quality.build),
         "speech": partial(Annotate, config.speech.build, routing, batch_clips),

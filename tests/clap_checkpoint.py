@@ -42,7 +42,7 @@ def write(folder: Path, *, fused: bool = False, safe: bool = True, seed: int = 0
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.add_(torch.randn_like(parameter) * 0.2)  # its own weights are too small to tell sounds apart
+                parameter.add_(torch.randn_like(parameter) * 1.5)  # its own weights hardly tell sounds apart
     extractor.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)

@@ -12,17 +12,20 @@ import hashlib
 import json
 import os
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from schemas.config import aside
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from annotators.captions.wire import Wire
 
+T = TypeVar("T")
 Message = Mapping[str, Any]  # {"role": ..., "content": text or parts}, as the API has it
 NO_KEY = "EMPTY"  # what a server without keys is given
 
@@ -31,25 +34,29 @@ NO_KEY = "EMPTY"  # what a server without keys is given
 class ChatConfig:
     """Which model is asked, where, and with how much patience. The key itself is only ever read from the environment.
 
+    An address that is read from there too leaves the config as it is when the server moves, and with it what is done.
     Redirects are not followed, so that key and sound go nowhere else than to `url`.
     """
 
-    url: str  # up to and with the version: http://models:8000/v1
+    url: str = (
+        aside()
+    )  # up to and with the version: http://models:8000/v1; "$NAME" takes it from the environment at work
     model: str  # as the server calls it
     revision: str = "served"  # of the weights, as whoever serves them knows it
-    api_key_env: str = "OPENAI_API_KEY"  # the name of the variable; one that is not set is no error
-    timeout_s: float = 300.0  # of one question, with all its tries and the waits between them
-    connect_s: float = 10.0
-    retries: int = 3  # after the first try: no connection, 408, 409, 429, 5xx; Retry-After up to two minutes
-    concurrency: int = 16  # questions on their way at once
-    max_failures: int = 8  # questions in a row without any answer, then the rest of the batch is not asked
+    api_key_env: str = aside("OPENAI_API_KEY")  # the name of the variable; one that is not set is no error
+    timeout_s: float = aside(300.0)  # of one question, with all its tries and the waits between them
+    connect_s: float = aside(10.0)
+    retries: int = aside(3)  # after the first try: no connection, 408, 409, 429, 5xx; Retry-After up to two minutes
+    concurrency: int = aside(16)  # questions on their way at once
+    max_failures: int = aside(8)  # questions in a row without any answer, then the rest of the batch is not asked
     max_reply_bytes: int = 1 << 20
     temperature: float = 0.0
     seed: int = 0
     thinks: bool | None = None  # `enable_thinking` of the chat template; None leaves it to the server
 
     def __post_init__(self) -> None:
-        _check_url(self.url)
+        if not self.url.startswith("$"):
+            _check_url(self.url)
         if not self.model.strip():
             raise ConfigError("a language model must be named as its server calls it; `model` is empty")
         for name in ("timeout_s", "connect_s", "concurrency", "max_failures", "max_reply_bytes"):
@@ -92,6 +99,7 @@ class Chat:
         self.config = config
         self.model = f"{config.model}@{config.revision}"
         _key(config)
+        self._url = _address(config)
         self._trust = ssl.create_default_context()  # takes longer than a short question
 
     def ask(
@@ -109,11 +117,11 @@ class Chat:
         """As `ask`, each question with its own schema and limit."""
         questions = iter(asked)
         first = next(questions, None)
-        return [] if first is None else asyncio.run(self._answers(chain([first], questions)))
+        return [] if first is None else _run(self._answers(chain([first], questions)))
 
     def served(self) -> tuple[str, ...]:
         """The models the server has. Raises ConfigError, in words, where it does not tell."""
-        return asyncio.run(self._served())
+        return _run(self._served())
 
     def prompt_sha256(self, system: str, template: str = "", schema: Mapping[str, Any] | None = None) -> str:
         """The hash a record keeps of a prompt: `prompt_sha256` with this model and temperature."""
@@ -149,7 +157,7 @@ class Chat:
     def _wire(self) -> "Wire":
         from annotators.captions.wire import Wire
 
-        return Wire(self.config, _key(self.config), self._trust)
+        return Wire(self.config, self._url, _key(self.config), self._trust)
 
 
 def system(text: str) -> Message:
@@ -172,6 +180,29 @@ def prompt_sha256(
         "temperature": float(temperature),
     }
     return hashlib.sha256(json.dumps(constant, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """On an event loop of its own, also from within another one, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        return aside.submit(asyncio.run, work).result()
+
+
+def _address(config: ChatConfig) -> str:
+    if not config.url.startswith("$"):
+        return config.url
+    url = os.environ.get(config.url[1:], "").strip()
+    if not url:
+        raise ConfigError(
+            f"the address of the language model {config.model} is to be in the environment variable {config.url[1:]}, "
+            "which is not set"
+        )
+    _check_url(url)
+    return url
 
 
 def _check_url(url: str) -> None:

@@ -26,9 +26,12 @@ class _RefusedError(Exception):
 
 
 class Wire:
-    """A connection pool for one batch of questions, on one event loop."""
+    """A connection pool for one batch of questions, on one event loop.
 
-    def __init__(self, config: ChatConfig, key: str, trust: ssl.SSLContext) -> None:
+    Errors name the address as the config does: they get into records, and a host from the environment need not.
+    """
+
+    def __init__(self, config: ChatConfig, url: str, key: str, trust: ssl.SSLContext) -> None:
         self._config, self._key = config, key
         timeout = httpx2.Timeout(config.timeout_s, connect=min(config.connect_s, config.timeout_s))
         http = openai.DefaultAsyncHttpxClient(
@@ -40,7 +43,7 @@ class Wire:
         )
         self._client = openai.AsyncOpenAI(
             api_key=key,
-            base_url=config.url,
+            base_url=url,
             timeout=timeout,
             max_retries=config.retries,
             default_headers={"Accept-Encoding": "identity"},
@@ -69,6 +72,8 @@ class Wire:
             said = Said(text="", error=self._status(error.response))
         except _RefusedError as error:
             said = Said(text="", error=str(error))
+        except UnicodeEncodeError:
+            said = Said(text="", error="the question holds half a surrogate pair, which cannot be sent")
         return Said(
             text=said.text,
             error=said.error and self._told(said.error),
@@ -122,14 +127,14 @@ class Wire:
         response.stream = _Bounded(stream, self._config.max_reply_bytes)
 
     def _no_answer(self, error: BaseException) -> str:
-        config, cause = self._config, error.__cause__
+        config, url, cause = self._config, self._config.url, error.__cause__
         if isinstance(cause, httpx2.ConnectTimeout):
-            return f"no connection to {config.url} within {config.connect_s:g} s"
+            return f"no connection to {url} within {config.connect_s:g} s"
         if isinstance(cause, httpx2.ConnectError):
-            return f"no connection to {config.url}: {cause or type(cause).__name__}"
+            return f"no connection to {url}: {cause or type(cause).__name__}"
         if isinstance(error, TimeoutError | openai.APITimeoutError):
-            return f"{config.url} gave no whole answer within {config.timeout_s:g} s"
-        return f"the connection to {config.url} broke off: {cause or error}"
+            return f"{url} gave no whole answer within {config.timeout_s:g} s"
+        return f"the connection to {url} broke off: {cause or error}"
 
     def _status(self, response: httpx2.Response) -> str:
         status, url = response.status_code, self._config.url

@@ -14,6 +14,7 @@ true as well, of another sound at the same time, cost it no more than their shar
 over all of them, in which rain loses to the voice that speaks over it.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from annotators.base import Verdict
 from annotators.checks.windows import quotes, timeless, window
 from schemas.audio import Waveform
 from schemas.batches import in_batches
+from schemas.config import aside
 from schemas.errors import ConfigError, SchemaError
 from schemas.network import device_of
 from schemas.record import Branch, Claim, Clip
@@ -102,8 +104,8 @@ class ClapCheckConfig:
     least_score: float = 0.5
     least_ms: int = LEAST_MS  # of sound around a claim that is shorter; the model hears it repeated to 10 s
     contrasts: tuple[str, ...] = CONTRASTS
-    batch_size: int = 32
-    device: str | None = None
+    batch_size: int = aside(32)
+    device: str | None = aside(None)
 
     def __post_init__(self) -> None:
         if not 0 <= self.least_score <= 1 or not self.contrasts or self.least_ms < 1:
@@ -128,28 +130,34 @@ class ClapCheck:
         self._contrasts = np.stack([self._clap.of_text(text) for text in config.contrasts])
 
     def check(self, asked: Sequence[tuple[Clip, Claim]]) -> list[Verdict]:
-        can = [index for index, (clip, claim) in enumerate(asked) if can_judge(clip, claim)]
-        pieces = [
-            (index, piece) for index in can for piece in self._clap.pieces(window(*asked[index], self._config.least_ms))
+        windows: dict[int, tuple[int, int, int]] = {}  # of each claim that can be judged
+        stretches: dict[tuple[int, int, int], Waveform] = {}  # claims on one stretch of sound share it
+        for index, (clip, claim) in enumerate(asked):
+            if can_judge(clip, claim):
+                stretch = window(clip, claim, self._config.least_ms)
+                windows[index] = (id(clip), stretch.start_ms, len(stretch.pcm))
+                stretches[windows[index]] = stretch
+        pieces = [(key, piece) for key, stretch in stretches.items() for piece in self._clap.pieces(stretch)]
+        embeddings = self._clap.of_sounds([piece for _, piece in pieces])
+        heard: dict[tuple[int, int, int], list[np.ndarray]] = {}
+        for (key, _), embedding in zip(pieces, embeddings, strict=True):
+            heard.setdefault(key, []).append(embedding)
+        return [
+            self._verdict(asked[index][1], heard.get(windows[index], [])) if index in windows else Verdict()
+            for index in range(len(asked))
         ]
-        heard = self._clap.of_sounds([piece for _, piece in pieces])
-        best: dict[int, float] = {}
-        for (index, _), sound in zip(pieces, heard, strict=True):
-            text = self._clap.of_text(_read(asked[index][1]))
-            found = score(sound, text, self._contrasts, self._clap.scale)
-            best[index] = max(found, best.get(index, 0.0))
-        return [self._verdict(best.get(index)) for index in range(len(asked))]
 
-    def _verdict(self, found: float | None) -> Verdict:
-        if found is None:
+    def _verdict(self, claim: Claim, sounds: Sequence[np.ndarray]) -> Verdict:
+        """By the piece of its sound that fits it best."""
+        text = self._clap.of_text(_read(claim))
+        scores = [score(sound, text, self._contrasts, self._clap.scale) for sound in sounds]
+        if not scores or not all(map(math.isfinite, scores)):
             return Verdict()
-        found, least = round(found, SCORE_DIGITS), self._config.least_score
-        fits = found >= least
+        found, least = round(max(scores), SCORE_DIGITS), self._config.least_score
+        if found >= least:
+            return Verdict(score=found)
         return Verdict(
-            score=found,
-            objection=None
-            if fits
-            else f"the sound fits other sentences better: {found:.2f} of CLAP is below {least:.2f}",
+            score=found, objection=f"the sound fits other sentences better: {found:.2f} of CLAP is below {least:.2f}"
         )
 
 

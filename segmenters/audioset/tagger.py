@@ -20,6 +20,7 @@ import numpy as np
 
 from schemas import audioset
 from schemas.batches import in_batches
+from schemas.config import aside
 from schemas.errors import CheckpointError, ConfigError
 from schemas.network import device_of
 from schemas.weights import Weights, located, model_name
@@ -43,8 +44,8 @@ class AudioSetTaggerConfig:
     window_ms: int = 2_000  # shorter tells better when, longer tells better what
     hop_ms: int = 500  # a sound of any length is then in four windows, so one odd window does not decide
     context_ms: int | None = 10_000  # of the longer windows, that overlap by half; None leaves them out
-    device: str | None = None  # a GPU where there is one
-    batch_windows: int = 64
+    device: str | None = aside(None)  # a GPU where there is one
+    batch_windows: int = aside(64)
 
     def __post_init__(self) -> None:
         if not 0 < self.hop_ms <= self.window_ms:

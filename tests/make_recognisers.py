@@ -1,0 +1,207 @@
+"""Tiny recognisers with random weights, in the files and the layout of the published ones."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from tokenizers import pre_tokenizers
+
+from schemas.audio import Waveform
+
+RATE_HZ = 16_000
+END_OF_TEXT = 50_257  # where Whisper's special tokens begin in all its multilingual vocabularies
+TIMES = [f"<|{number * 0.02:.2f}|>" for number in range(1501)]
+
+
+def voice(duration_ms: int, seed: int = 0, start_ms: int = 0) -> Waveform:
+    """Something like a voice: a few harmonics that glide, syllable by syllable, in a little noise."""
+    random = np.random.default_rng(seed)
+    time_s = np.arange(duration_ms * RATE_HZ // 1000) / RATE_HZ
+    pitch_hz = random.uniform(90, 220) * (1 + 0.2 * np.sin(2 * np.pi * random.uniform(0.5, 2) * time_s))
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+    tones = sum(random.uniform(0.1, 1) / n * np.sin(n * phase) for n in range(1, 12))
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * random.uniform(2, 5) * time_s)
+    samples = 0.1 * tones * syllables + 0.003 * random.standard_normal(len(time_s))
+    return Waveform.from_float(np.asarray(samples), RATE_HZ, start_ms)
+
+
+# ------------------------------------------------------------------------------------------- Whisper
+
+
+def whisper_special_tokens() -> list[str]:
+    """In the order of large-v3: 51,866 tokens in all, the times the last of them."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    languages = [f"<|{code}|>" for code in LANGUAGES]
+    tasks = ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
+    return ["<|endoftext|>", "<|startoftranscript|>", *languages, *tasks]
+
+
+def whisper_tokenizer() -> dict:
+    """Bytes first, then words of three syllables up to the published number, then the special tokens and the times.
+
+    The last of the words is empty, as published: by that CTranslate2 knows a Whisper of many languages.
+    """
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+    words = ("Ġ" + "".join(parts) for parts in itertools.product(syllables, repeat=3))
+    tokens = [*letters, *itertools.islice(words, END_OF_TEXT - len(letters) - 1), ""]
+    special = whisper_special_tokens()
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": END_OF_TEXT + n,
+                "content": text,
+                "special": n < len(special),
+                **dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized"], False),
+            }
+            for n, text in enumerate([*special, *TIMES])
+        ],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "vocab": {token: number for number, token in enumerate(tokens)},
+            "merges": [],
+        },
+    }
+
+
+def tiny_whisper_transformers(folder: Path, seed: int = 1) -> Path:
+    """A Whisper of transformers in the layout of large-v3: its vocabulary, its 128 mels, its windows of 30 s.
+
+    With its own seed it hears several languages, one without spaces among them.
+    """
+    import torch
+    from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    folder.mkdir(parents=True, exist_ok=True)
+    special = whisper_special_tokens()
+    id_by_token = {token: END_OF_TEXT + n for n, token in enumerate(special)}
+    torch.manual_seed(seed)
+    config = WhisperConfig(
+        vocab_size=END_OF_TEXT + len(special) + len(TIMES),
+        num_mel_bins=128,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_source_positions=1500,
+        max_target_positions=448,
+        decoder_start_token_id=id_by_token["<|startoftranscript|>"],
+        bos_token_id=END_OF_TEXT,
+        eos_token_id=END_OF_TEXT,
+        pad_token_id=END_OF_TEXT,
+        init_std=0.5,
+    )
+    model = WhisperForConditionalGeneration(config).eval()
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=config.decoder_start_token_id,
+        bos_token_id=END_OF_TEXT,
+        eos_token_id=END_OF_TEXT,
+        pad_token_id=END_OF_TEXT,
+        max_length=448,
+        suppress_tokens=[],
+        begin_suppress_tokens=[220, END_OF_TEXT],
+        is_multilingual=True,
+        lang_to_id={token: n for token, n in id_by_token.items() if len(token) <= 7 and _is_language(token)},
+        task_to_id={"transcribe": id_by_token["<|transcribe|>"], "translate": id_by_token["<|translate|>"]},
+        no_timestamps_token_id=id_by_token["<|notimestamps|>"],
+        prev_sot_token_id=id_by_token["<|startofprev|>"],
+        alignment_heads=[[1, 0], [1, 1]],
+        max_initial_timestamp_index=50,
+        return_timestamps=False,
+    )
+    model.save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=128).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(whisper_tokenizer()))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                "tokenizer_class": "WhisperTokenizer",
+                "bos_token": "<|endoftext|>",
+                "eos_token": "<|endoftext|>",
+                "unk_token": "<|endoftext|>",
+                "pad_token": "<|endoftext|>",
+                "additional_special_tokens": special,
+                "model_max_length": 448,
+            }
+        )
+    )
+    return folder
+
+
+def _is_language(token: str) -> bool:
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    return token[2:-2] in LANGUAGES
+
+
+def tiny_whisper(folder: Path, seed: int = 1) -> Path:
+    """The same as a CTranslate2 folder, by CTranslate2's own converter."""
+    from ctranslate2.converters import TransformersConverter
+
+    made = tiny_whisper_transformers(folder.with_name(folder.name + "-transformers"), seed)
+    TransformersConverter(str(made), copy_files=["tokenizer.json", "preprocessor_config.json"]).convert(
+        str(folder), force=True
+    )
+    shutil.rmtree(made)
+    return folder
+
+
+# --------------------------------------------------------------------------------------- wav2vec 2.0
+
+MMS_LETTERS = "aienoutsrmkldghybpwcvjzf'qx"
+ENGLISH_LETTERS = "ETAONIHSRDLUMWCFGYPBVK'XJQZ"
+
+
+def tiny_ctc(folder: Path, seed: int = 0, *, like: str = "mms") -> Path:
+    """A wav2vec 2.0 with a CTC head: `mms` as the aligner of MMS, layers normalised and no token between words;
+    `base` as wav2vec2-base-960h, normalised over time, with upper-case letters and `|` between words."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    folder.mkdir(parents=True, exist_ok=True)
+    mms = like == "mms"
+    special = ["<blank>", "<pad>", "</s>", "<unk>"] if mms else ["<pad>", "<s>", "</s>", "<unk>", "|"]
+    vocabulary = {token: n for n, token in enumerate([*special, *(MMS_LETTERS if mms else ENGLISH_LETTERS)])}
+    vocabulary_file = folder / "vocab.json"
+    vocabulary_file.write_text(json.dumps(vocabulary))
+    torch.manual_seed(seed)
+    config = Wav2Vec2Config(
+        vocab_size=len(vocabulary),
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=(16,) * 7,
+        conv_bias=mms,
+        feat_extract_norm="layer" if mms else "group",
+        do_stable_layer_norm=mms,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+        pad_token_id=0,
+        initializer_range=0.5,
+    )
+    Wav2Vec2ForCTC(config).eval().save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=mms).save_pretrained(folder)
+    Wav2Vec2CTCTokenizer(
+        str(vocabulary_file), pad_token=special[0], word_delimiter_token="|", do_lower_case=False
+    ).save_pretrained(folder)
+    return folder

@@ -1,0 +1,270 @@
+"""A recogniser behind a real server on loopback: its answers, its faults, its silence and its nonsense."""
+
+import io
+import json
+import re
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import soundfile
+
+from annotators.recognition.second import SecondOpinion, is_drawn
+from annotators.recognition.served import UrlAsrConfig
+from schemas.errors import ConfigError
+from tests.make import tone, waveform
+
+STRETCHES = [waveform(tone(300 + 100 * n, 200.0 + 50 * n), 1_000 * n) for n in range(4)]
+
+
+class _Drops:
+    """Spaces, one by one, until the server is over."""
+
+    def __init__(self, over):
+        self.over = over
+
+    def __iter__(self):
+        while not self.over.wait(0.02):
+            yield b" "
+
+    def __len__(self):
+        return 1_000_000
+
+
+class Server:
+    """Answers as `answer` says: (status, headers, body) for each request's form fields and sound."""
+
+    def __init__(self, answer):
+        self.seen, self.at_once, self.most_at_once, self.lock = [], 0, 0, threading.Lock()
+        self.over = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with outer.lock:
+                    outer.seen.append(request_of(self.path, self.headers, body))
+                    outer.at_once += 1
+                    outer.most_at_once = max(outer.most_at_once, outer.at_once)
+                    number = len(outer.seen)
+                try:
+                    status, headers, reply = answer(outer, number, outer.seen[number - 1])
+                    self.send_response(status)
+                    for name, value in ({"Content-Length": str(len(reply))} | headers).items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    for block in reply if isinstance(reply, _Drops) else (reply,):
+                        self.wfile.write(block)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                finally:
+                    with outer.lock:
+                        outer.at_once -= 1
+
+            def log_message(self, *_):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
+
+
+def request_of(path, headers, body):
+    boundary = re.search("boundary=(.+)", headers["Content-Type"])[1].encode()
+    fields = {}
+    for part in body.split(b"--" + boundary)[1:-1]:
+        head, _, value = part.strip(b"\r\n").partition(b"\r\n\r\n")
+        fields[re.search(rb'name="([^"]+)"', head)[1].decode()] = value
+    return {"path": path, "key": headers["Authorization"], **fields}
+
+
+@contextmanager
+def serving(answer):
+    server = Server(answer)
+    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.http.shutdown()
+        thread.join()
+        server.http.server_close()
+
+
+def said(text, status=200):
+    return status, {"Content-Type": "application/json"}, json.dumps({"text": text}).encode()
+
+
+def length_told(_server, _number, request):
+    samples, rate_hz = soundfile.read(io.BytesIO(request["file"]), dtype="int16")
+    return said(f" {1000 * len(samples) // rate_hz} ms\n of  sound")
+
+
+def asr(url, **settings):
+    return UrlAsrConfig(**({"url": url, "model": "ears", "retries": 0, "timeout_s": 20.0} | settings)).build()
+
+
+@pytest.mark.slow  # the HTTP client is loaded
+class TestServed:
+    def test_every_stretch_has_its_own_answer_in_order(self, monkeypatch):
+        monkeypatch.setenv("EARS_KEY", "s3cret")
+        with serving(length_told) as server:
+            recogniser = asr(server.url, api_key_env="EARS_KEY", concurrency=2)
+            told = recogniser.transcribe(STRETCHES, "en")
+            assert [one.text for one in told] == [
+                "300 ms of sound",
+                "400 ms of sound",
+                "500 ms of sound",
+                "600 ms of sound",
+            ]
+            assert {(one.language, one.error, one.words) for one in told} == {("en", None, ())}
+            assert recogniser.transcribe(STRETCHES, "en") == told
+            assert recogniser.model == f"ears@{server.url[7:-3]}"
+        assert server.most_at_once <= 2
+        request = server.seen[0]
+        assert (request["path"], request["key"]) == ("/v1/audio/transcriptions", "Bearer s3cret")
+        assert (request["model"], request["language"], request["temperature"]) == (b"ears", b"en", b"0")
+
+    def test_the_sound_arrives_sample_for_sample(self):
+        with serving(length_told) as server:
+            asr(server.url).transcribe(STRETCHES[:1])
+        samples, rate_hz = soundfile.read(io.BytesIO(server.seen[0]["file"]), dtype="int16")
+        assert np.array_equal(samples, STRETCHES[0].pcm)
+        assert rate_hz == STRETCHES[0].rate_hz
+        assert "language" not in server.seen[0]
+
+    def test_a_fault_that_passes_is_tried_again(self):
+        with serving(lambda _, number, __: said("well" if number > 1 else "", 200 if number > 1 else 500)) as server:
+            (told,) = asr(server.url, retries=1).transcribe(STRETCHES[:1])
+        assert (told.text, told.error) == ("well", None)
+        assert len(server.seen) == 2
+
+    @pytest.mark.parametrize("status", [400, 401, 404, 500])
+    def test_a_fault_that_stays_costs_that_stretch_alone(self, status, monkeypatch):
+        monkeypatch.setenv("EARS_KEY", "s3cret")
+
+        def second_fails(server, number, request):
+            return (
+                length_told(server, number, request)
+                if len(request["file"]) > 1 and number != 2
+                else (status, {"Content-Type": "application/json"}, b'{"error": {"message": "s3cret is wrong"}}')
+            )
+
+        with serving(second_fails) as server:
+            told = asr(server.url, concurrency=1, api_key_env="EARS_KEY").transcribe(STRETCHES[:3])
+            assert [bool(one.text) for one in told] == [True, False, True]
+            assert told[1].error == f"{server.url} answers {status}"
+
+    def test_silence_is_not_waited_for(self):
+        def never(server, *_):
+            server.over.wait(30)
+            return said("too late")
+
+        begun = time.monotonic()
+        with serving(never) as server:
+            (told,) = asr(server.url, timeout_s=0.3).transcribe(STRETCHES[:1])
+            assert told.error == f"{server.url} gave no answer within 0.3 s"
+        assert time.monotonic() - begun < 25, "the server alone ends later"
+
+    def test_a_reply_that_never_ends_is_not_waited_for(self):
+        def dripping(server, *_):
+            return 200, {"Content-Type": "application/json", "Content-Length": "1000000"}, _Drops(server.over)
+
+        with serving(dripping) as server:
+            (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
+            assert told.error == f"{server.url}: the reply is not whole within 0.5 s a try"
+
+    def test_nobody_there_is_an_error_of_the_stretch(self):
+        with serving(length_told) as server:
+            pass
+        (told,) = asr(server.url).transcribe(STRETCHES[:1])
+        assert told.error.startswith(f"no connection to {server.url}")
+        assert told.text == ""
+
+    @pytest.mark.parametrize(
+        ("reply", "error"),
+        [
+            (b"<html>it works</html>", "the reply is no JSON"),
+            (b"[" * 100_000, "the reply is no JSON"),
+            (b"", "the reply is no JSON"),
+            (b'{"tekst": "hello"}', "the reply has no `text`"),
+            (b'{"text": 5}', "the reply has no `text`"),
+            (b'["text"]', "the reply has no `text`"),
+            (b'{"text": "' + b"a" * 300_000 + b'"}', "the reply is longer than 200000 bytes"),
+        ],
+        ids=["html", "deep", "nothing", "another name", "a number", "a list", "too long"],
+    )
+    def test_nonsense_is_an_error(self, reply, error):
+        with serving(lambda *_: (200, {"Content-Type": "application/json"}, reply)) as server:
+            (told,) = asr(server.url, max_reply_bytes=200_000).transcribe(STRETCHES[:1])
+            assert told.error == f"{server.url}: {error}"
+
+    def test_it_is_not_led_elsewhere(self):
+        with (
+            serving(length_told) as other,
+            serving(lambda *_: (307, {"Location": f"{other.url}/audio/transcriptions"}, b"")) as server,
+        ):
+            (told,) = asr(server.url).transcribe(STRETCHES[:1])
+            assert told.error == f"{server.url} answers 307"
+        assert other.seen == []
+
+    def test_what_it_cannot_know_is_not_asked(self):
+        with serving(length_told) as server:
+            recogniser = asr(server.url, languages=("en",))
+            assert "does not know the language 'zh'" in recogniser.transcribe(STRETCHES[:1], "zh")[0].error
+            assert recogniser.transcribe([waveform(tone(50))])[0].text == ""
+            assert recogniser.transcribe([]) == []
+        assert server.seen == []
+
+    def test_a_long_stretch_is_asked_for_in_pieces(self):
+        with serving(length_told) as server:
+            (told,) = asr(server.url, max_ms=400, concurrency=1).transcribe([waveform(tone(1_000))])
+        assert len(server.seen) >= 3
+        assert sum(int(ms) for ms in re.findall(r"(\d+) ms", told.text)) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("localhost:8000", "is no address"),
+        ("file:///etc/passwd", "is no address"),
+        ("http://me:secret@host/v1", "holds a key or a password"),
+        ("http://host/v1?key=secret", "holds a key or a password"),
+    ],
+)
+def test_addresses_that_cannot_be_meant_are_refused(url, error):
+    with pytest.raises(ConfigError, match=error) as raised:
+        UrlAsrConfig(url=url, model="ears")
+    assert "secret" not in str(raised.value)
+
+
+# ------------------------------------------------------------------------------------ who is heard again
+
+
+def opinion(**settings):
+    return SecondOpinion(config=UrlAsrConfig(url="http://127.0.0.1:1/v1", model="ears"), **settings)
+
+
+def test_who_is_heard_again():
+    keys = [f"a{n}-000000000-000001000" for n in range(2_000)]
+    drawn = [key for key in keys if is_drawn(key, 0.1)]
+    assert 150 < len(drawn) < 250
+    assert all(is_drawn(key, 0.3) for key in drawn)
+    assert not any(is_drawn(key, 0.0) for key in keys)
+    assert all(is_drawn(key, 1.0) for key in keys)
+    everyone, sample, suspects = opinion(on="all"), opinion(on="sample"), opinion(on="suspects")
+    assert all(everyone.asks(key, suspect=False) for key in keys)
+    assert [key for key in keys if sample.asks(key, suspect=True)] == drawn
+    assert all(suspects.asks(key, suspect=True) for key in keys)
+    assert [key for key in keys if suspects.asks(key, suspect=False)] == drawn
+
+
+@pytest.mark.parametrize("settings", [{"on": "some"}, {"share": 1.5}, {"share": -0.1}])
+def test_samples_that_cannot_be_drawn_are_refused(settings):
+    with pytest.raises(ConfigError):
+        opinion(**settings)
