@@ -145,11 +145,11 @@ def test_the_order_of_the_labels_changes_nothing(num_windows, seed, order):
     ("heard", "expected"),
     [
         pytest.param([], (2_000, 4_000), id="background: nothing stands out"),
-        pytest.param([(2_500, 3_000)], (2_500, 3_000), id="what stands out inside is the event"),
-        pytest.param([(2_500, 2_700), (3_500, 3_600)], (2_500, 3_600), id="from the first to the last"),
-        pytest.param([(1_400, 2_200), (3_900, 4_800)], (1_400, 4_800), id="out to an edge within reach"),
+        pytest.param([(2_500, 3_700)], (2_500, 3_700), id="what stands out inside is the event"),
+        pytest.param([(2_500, 3_000), (3_200, 3_800)], (2_500, 3_800), id="from the first to the last"),
+        pytest.param([(1_400, 2_800), (3_400, 4_800)], (1_400, 4_800), id="out to an edge within reach"),
         pytest.param([(0, 9_000)], (2_000, 4_000), id="not out to an edge far away"),
-        pytest.param([(0, 2_500)], (2_000, 2_500), id="one edge far, one inside"),
+        pytest.param([(0, 3_500)], (2_000, 3_500), id="one edge far, one inside"),
         pytest.param([(0, 1_900), (4_100, 5_000)], (2_000, 4_000), id="what does not meet it"),
     ],
 )
@@ -164,7 +164,7 @@ def test_edges_are_those_of_what_stands_out(heard, expected):
 def test_what_an_ideal_tagger_hears_has_the_edges_of_what_stands_out(start_ms, duration_ms, enough_ms):
     """A tagger that is sure of every window which holds enough of the sound, and hears nothing in the others.
 
-    Another sound, a second before or after a short one, is not taken for it.
+    Another sound, a second before or after a short one that must be heard whole, is not taken for it.
     """
     truth = Span.of(start_ms, start_ms + duration_ms)
     windows = [Span.of(at_ms, at_ms + 2_000) for at_ms in range(0, 28_001, 500)]
@@ -173,9 +173,24 @@ def test_what_an_ideal_tagger_hears_has_the_edges_of_what_stands_out(start_ms, d
     centres = np.array([w.start_ms + 1_000.0 for w in windows])
     before = [Span.of(start_ms - 1_300, start_ms - 1_000)] if start_ms >= 1_300 else []
     after = [Span.of(truth.end_ms + 1_000, truth.end_ms + 1_300)]
-    heard = [*before, truth, *after] if duration_ms <= 500 else [truth]
+    heard = [*before, truth, *after] if duration_ms <= min(500, enough_ms) else [truth]
     (found,) = named_events(scores, ("Dog",), centres, Span.of(0, 30_000), heard, RULES, 1_000)
     assert (found.start_ms, found.end_ms) == (truth.start_ms, truth.end_ms)
+
+
+def test_a_short_event_is_what_stands_out_where_all_its_windows_are():
+    rough = Found(start_ms=2_000, end_ms=4_500, label="Dog", score=0.8, shared=Span.of(3_000, 3_500))
+    heard = [Span.of(2_100, 2_300), Span.of(3_400, 3_600), Span.of(4_000, 4_100)]
+    found = refined(rough, heard, 1_000)
+    assert (found.start_ms, found.end_ms) == (3_400, 3_600)
+
+
+def test_what_stands_out_of_the_rain_does_not_shorten_it():
+    scores = np.full((37, 1), 0.8, np.float32)
+    centres = 1_000 + 500.0 * np.arange(37)
+    whole, slam = Span.of(0, 20_000), Span.of(5_000, 5_400)
+    (rain,) = named_events(scores, ("Rain",), centres, whole, [slam], RULES, 1_000)
+    assert (rain.start_ms, rain.end_ms) == (0, 20_000)
 
 
 # --------------------------------------------------------------------------------------------- names

@@ -4,6 +4,7 @@ A class is heard from where its score rises above a low threshold to where it fa
 high one. Where the ontology has a narrower name that is sure enough for the same time, the wider one is not told.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,9 +45,17 @@ class EventRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found(Event):
-    """An event as sharp as windows are."""
+    """An event as sharp as windows are, and what they tell of a short sound that it may be."""
 
-    shared: Span | None = None  # what all its windows share and the next ones lack: a part of a short sound lies there
+    shared: Span | None = None  # what all its windows hold: a part of the sound lies there
+    ends_after_ms: int = -1  # the window before does not hold it whole
+    starts_before_ms: int | None = None  # nor does the window after
+
+    def may_be(self, stretch: Span) -> bool:
+        """Whether this stretch alone would be heard in all its windows and, whole, in neither of those beside them."""
+        is_shared = self.shared is not None and stretch.overlap_ms(self.shared) > 0
+        is_new = self.starts_before_ms is None or stretch.start_ms < self.starts_before_ms
+        return is_shared and is_new and stretch.end_ms > self.ends_after_ms
 
 
 def named_events(
@@ -61,7 +70,7 @@ def named_events(
     """What is heard by name, in time order.
 
     `scores` has shape (windows, labels), with the middle of each window at `centres_ms` from the start of `whole`.
-    `heard` is where anything stands out, in order; an event begins and ends with what stands out within `reach_ms`.
+    `heard` is where anything stands out, in order and apart. `reach_ms` is half a window.
     """
     events = [
         refined(event, heard, reach_ms)
@@ -88,8 +97,17 @@ def events_of(
         for first, last in hysteresis(smooth[:, column], rules.on, rules.off):
             span = _span_of(first, last, centres_ms, whole)
             score = float(np.clip(smooth[first:last, column].mean(), 0, 1))
-            shared, label = _shared(first, last, centres_ms, whole, reach_ms), labels[column]
-            events.append(Found(start_ms=span.start_ms, end_ms=span.end_ms, label=label, score=score, shared=shared))
+            before, after = centres_ms[first - 1] if first else None, centres_ms[last] if last < len(scores) else None
+            found = Found(
+                start_ms=span.start_ms,
+                end_ms=span.end_ms,
+                label=labels[column],
+                score=score,
+                shared=_shared(centres_ms[last - 1] - reach_ms, centres_ms[first] + reach_ms, whole),
+                ends_after_ms=-1 if before is None else whole.start_ms + int(before + reach_ms),
+                starts_before_ms=None if after is None else whole.start_ms + int(np.ceil(after - reach_ms)),
+            )
+            events.append(found)
     return events
 
 
@@ -103,17 +121,23 @@ def hysteresis(scores: np.ndarray, on: float, off: float) -> list[tuple[int, int
 def refined(event: Found, heard: Sequence[Span], reach_ms: int) -> Event:
     """The event from the beginning to the end of what stands out in it; of a short one, in what its windows share.
 
-    Where something already stands out at its edge, the edge moves out to where that begins or ends, if within reach.
-    An event in which nothing stands out is one of the background, and stays as it is.
+    `heard` are stretches in order that do not meet. An edge moves out by half a window at most (`reach_ms`), to where
+    what already stands out there begins or ends, and in by a whole one: so far off are the edges that windows tell. An
+    event longer than a window, in which less than half stands out, is one of the background and stays as it is: what
+    stands out of rain is no rain.
     """
-    here = [stretch for stretch in heard if stretch.overlap_ms(event)]
+    first = bisect_right(heard, event.start_ms, key=lambda stretch: stretch.end_ms)
+    here = heard[first : bisect_left(heard, event.end_ms, key=lambda stretch: stretch.start_ms)]
     if event.shared:
-        here = [stretch for stretch in here if stretch.overlap_ms(event.shared)] or here
+        shared = [stretch for stretch in here if stretch.overlap_ms(event.shared)]
+        here = [stretch for stretch in shared if event.may_be(stretch)] or shared or here
+    is_long = event.shared is None
+    is_background = is_long and 2 * covered_ms(here, event) < event.duration_ms - 3 * reach_ms
     start_ms, end_ms = event.start_ms, event.end_ms
-    if here:
+    if here and not is_background:
         first_ms, last_ms = here[0].start_ms, max(stretch.end_ms for stretch in here)
-        start_ms = first_ms if first_ms >= start_ms - reach_ms else start_ms
-        end_ms = last_ms if last_ms <= end_ms + reach_ms else end_ms
+        start_ms = first_ms if -reach_ms <= first_ms - start_ms <= 2 * reach_ms else start_ms
+        end_ms = last_ms if -reach_ms <= end_ms - last_ms <= 2 * reach_ms else end_ms
     return Event(start_ms=start_ms, end_ms=end_ms, label=event.label, score=event.score)
 
 
@@ -167,13 +191,7 @@ def _span_of(first: int, last: int, centres_ms: np.ndarray, whole: Span) -> Span
     return _inside(start, end, whole)
 
 
-def _shared(first: int, last: int, centres_ms: np.ndarray, whole: Span, reach_ms: int) -> Span | None:
-    """What all windows of the range hold, and the windows beside it, which do not hear the event, do not hold whole."""
-    start, end = centres_ms[last - 1] - reach_ms, centres_ms[first] + reach_ms
-    if first:
-        start = max(start, centres_ms[first - 1] + reach_ms)
-    if last < len(centres_ms):
-        end = min(end, centres_ms[last] - reach_ms)
+def _shared(start: float, end: float, whole: Span) -> Span | None:
     return _inside(start, end, whole) if start < end else None
 
 
