@@ -59,15 +59,14 @@ def beat_of(onsets: np.ndarray, notes: Notes, duration_ms: int) -> Beat | None:
     if onsets.shape[1] < MIN_FRAMES or onsets.max() < MIN_RISE_DB:
         return None
     rises, harmony = standing_out(onsets), harmonic_change(notes, onsets.shape[1])
-    sure = tempo_probabilities(rises, harmony)
+    pulse, sure = pulse_of(rises, harmony), tempo_probabilities(rises, harmony)
     near = np.abs(np.log(BPM[:, None] / BPM)) < NEAR
     best = int(np.argmax(near @ sure))
     period = float(np.exp(np.sum(sure[near[best]] * np.log(PERIODS[near[best]])) / sure[near[best]].sum()))
-    pulse = ONSET_WEIGHTS @ rises + HARMONY_WEIGHT * (harmony - harmony.mean()) / max(1e-9, float(harmony.std()))
-    frames = best_path(pulse / max(1e-9, float(pulse.std())), period)
+    frames = best_path(pulse, period)
     if len(frames) < MIN_BEATS:
         return None
-    at_ms = _refined(pulse, frames) * HOP_MS + ONSET_LAG_MS
+    at_ms = times_of(pulse, frames)
     gap_ms = float(np.polyfit(np.arange(len(at_ms)), at_ms, 1)[0])
     whole_ms = np.rint(at_ms).astype(int)
     return Beat(
@@ -75,6 +74,12 @@ def beat_of(onsets: np.ndarray, notes: Notes, duration_ms: int) -> Beat | None:
         beats_ms=tuple(int(at) for at in whole_ms if 0 <= at < duration_ms),
         score=round(float(sure[near[best]].sum()), 2),
     )
+
+
+def pulse_of(rises: np.ndarray, harmony: np.ndarray) -> np.ndarray:
+    """What marks a beat, in units of its spread: shape (frames,)."""
+    pulse = ONSET_WEIGHTS @ rises + HARMONY_WEIGHT * (harmony - harmony.mean()) / max(1e-9, float(harmony.std()))
+    return np.asarray(pulse / max(1e-9, float(pulse.std())))
 
 
 def tempo_probabilities(rises: np.ndarray, harmony: np.ndarray) -> np.ndarray:
@@ -90,7 +95,7 @@ def tempo_probabilities(rises: np.ndarray, harmony: np.ndarray) -> np.ndarray:
 def tempo_evidence(rises: np.ndarray, harmony: np.ndarray) -> np.ndarray:
     """What each row of EVIDENCE sees at each tempo of BPM: shape (rows, tempi)."""
     heard = {"all": rises.sum(axis=0), "low": rises[0], "harmony": harmony}
-    alike = {what: _autocorrelation(strength) for what, strength in heard.items()}
+    alike = {what: autocorrelation(strength) for what, strength in heard.items()}
     lags = {times for _, ways, _ in EVIDENCE for way in ways for times in way}
     near = {(what, times): _around(alike[what], times * PERIODS) for what in heard for times in lags}
     return np.array(
@@ -130,7 +135,12 @@ def best_path(pulse: np.ndarray, period: float) -> np.ndarray:
     return np.array(frames[::-1])
 
 
-def _autocorrelation(strength: np.ndarray) -> np.ndarray:
+def times_of(pulse: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Milliseconds of the beats on these frames, finer than a frame."""
+    return np.asarray(_refined(pulse, frames) * HOP_MS + ONSET_LAG_MS)
+
+
+def autocorrelation(strength: np.ndarray) -> np.ndarray:
     """Shape as given: 1 at no lag, and no less at a long lag for there being less to compare."""
     swing = strength - strength.mean()
     num = len(swing)

@@ -1,4 +1,4 @@
-"""The music branch on any CPU: tempo, beats, meter, key, chords, sections and loudness, each where it is clear.
+"""The music branch on any CPU: tempo, beats, meter, key, chords, sections, loudness, and what changes, where clear.
 
 It does not know instruments, genres or moods and says nothing of them. What the profiler called music is
 described where the segment's sounds are; a tempo or a key that does not stand out is not told.
@@ -6,23 +6,27 @@ described where the segment's sounds are; a tempo or a key that does not stand o
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import soxr
 
 from annotators.beat import Beat, beat_of
+from annotators.following import Moving, moving_beat
 from annotators.form import SectionSpan, sections_of
 from annotators.frames import FLOOR_DB, levels_db
 from annotators.harmony import ChordSpan, Key, chords_of, key_of
 from annotators.meter import Meter, meter_of
+from annotators.modulation import Keys, keys_of
 from annotators.notes import RATE_HZ, notes_of
 from annotators.onsets import onset_strengths
+from annotators.tempi import TempoChange
 from schemas.audio import Waveform
-from schemas.record import Annotation, Branch, Chord, Clip, Fact, MusicAnnotation, Outcome, Section
+from schemas.record import Annotation, Branch, Chord, Clip, Fact, KeySpan, MusicAnnotation, Outcome, Section, Tempo
 from schemas.span import Span, union
 
-MODEL = "rhythm-and-harmony@3"  # counts up when a rule or a measurement changes
+MODEL = "rhythm-and-harmony@4"  # counts up when a rule or a measurement changes
 
 METERS = {"4/4": "in four", "3/4": "in three", "6/8": "in six-eight"}
 DYNAMICS = {
@@ -34,6 +38,7 @@ DYNAMICS = {
 DYNAMICS_MS = 1_000
 SILENT_DB = 40.0  # below the loudest second
 MIN_DYNAMICS = 3  # seconds
+MOMENT_MS = 400  # a change that happens at once is told as this long
 STEADY_DB = 3.0  # standard deviation
 TREND_DB = 6.0  # from first to last second
 
@@ -55,6 +60,8 @@ class Heard:
     sections: list[SectionSpan]
     dynamics: Dynamics | None
     tuning_cents: float | None
+    moving: Moving | None = None  # where the tempo changes; `beat` has its beats then
+    keys: Keys | None = None  # where the key changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,8 @@ class MusicConfig:
     min_key_score: float = 0.5
     min_chord_score: float = 0.45
     min_section_score: float = 0.45
+    min_tempo_change_score: float = 0.65
+    min_key_change_score: float = 0.5
     max_chords_told: int = 8  # more than these in a row are told as the most frequent three
 
     def build(self) -> "MusicAnnotator":
@@ -87,12 +96,19 @@ class MusicAnnotator:
     def _annotate(self, clip: Clip) -> MusicAnnotation:
         config, score = self._config, clip.segment.profile.music
         span = music_span(clip, config.bridge_ms)
-        if score < config.min_profile or span is None or span.duration_ms < config.min_ms:
-            heard_s = span.duration_ms / 1000 if span else 0.0
-            reason = f"music scores {score:.2f} over {heard_s:.1f} s: too little to describe"
+        reason = too_little(clip, span, config)
+        if span is None or reason:
             return MusicAnnotation(outcome=Outcome.SKIPPED, model=MODEL, reason=reason)
         heard = heard_in(clip.waveform.cut(span), span.duration_ms, config)
         return annotation_of(heard, span, score, config)
+
+
+def too_little(clip: Clip, span: Span | None, config: MusicConfig) -> str | None:
+    """Why this music is not described; None where there is enough of it."""
+    score = clip.segment.profile.music
+    if span and score >= config.min_profile and span.duration_ms >= config.min_ms:
+        return None
+    return f"music scores {score:.2f} over {span.duration_ms / 1000 if span else 0.0:.1f} s: too little to describe"
 
 
 def heard_in(waveform: Waveform, duration_ms: int, config: MusicConfig) -> Heard:
@@ -102,13 +118,19 @@ def heard_in(waveform: Waveform, duration_ms: int, config: MusicConfig) -> Heard
         samples = soxr.resample(samples, waveform.rate_hz, RATE_HZ)
     onsets, notes = onset_strengths(samples), notes_of(samples)
     beat = beat_of(onsets, notes, duration_ms)
+    moving = moving_beat(onsets, notes, beat, duration_ms) if beat else None
+    moving = moving if moving and moving.score >= config.min_tempo_change_score else None
+    beat = followed_by(beat, moving) if beat and moving else beat
     beat = beat if beat and beat.score >= config.min_beat_score else None
     beats_ms = beat.beats_ms if beat else ()
     meter = meter_of(onsets, notes, beats_ms)
     meter = meter if meter and meter.score >= config.min_meter_score else None
     downbeats_ms = meter.downbeats_ms if meter else ()
     chords = chords_of(notes, duration_ms, beats_ms)
-    key = key_of(notes, chords)
+    key, keys = key_of(notes, chords), keys_of(notes, chords, duration_ms)
+    keys = keys if keys and len(keys.runs) > 1 and keys.score >= config.min_key_change_score else None
+    if keys:
+        key = Key(name=max(keys.runs, key=lambda run: run.end_ms - run.start_ms).name, score=keys.score)
     sections = sections_of(onsets, notes, beats_ms, downbeats_ms, duration_ms)
     return Heard(
         beat=beat,
@@ -118,21 +140,31 @@ def heard_in(waveform: Waveform, duration_ms: int, config: MusicConfig) -> Heard
         sections=sections if min((s.score for s in sections), default=0.0) >= config.min_section_score else [],
         dynamics=dynamics_of(waveform),
         tuning_cents=round(100 * notes.tuning_semitones, 1) if key else None,
+        moving=moving,
+        keys=keys,
     )
+
+
+def followed_by(beat: Beat, moving: Moving) -> Beat:
+    """The beats that follow, at the tempo that lasts longest."""
+    longest = max(moving.curve.spans, key=lambda span: span.end_ms - span.start_ms)
+    return replace(beat, tempo_bpm=longest.bpm, beats_ms=moving.beats_ms, score=moving.score)
 
 
 def annotation_of(heard: Heard, span: Span, score: float, config: MusicConfig) -> MusicAnnotation:
     beat, meter, key = heard.beat, heard.meter, heard.key
     told = told_of(heard, score, config)
+    whole = [
+        Fact(start_ms=span.start_ms, end_ms=span.end_ms, kind=kind, text=text, score=round(sure, 3))
+        for kind, text, sure in told
+    ]
+    changes = changes_of(heard, span)
     bars = meter if meter and meter.downbeat_score >= config.min_downbeat_score else None
     return MusicAnnotation(
         outcome=Outcome.OK,
         model=MODEL,
-        text=", ".join(text for _, text, _ in told),
-        facts=tuple(
-            Fact(start_ms=span.start_ms, end_ms=span.end_ms, kind=kind, text=text, score=round(sure, 3))
-            for kind, text, sure in told
-        ),
+        text=", ".join(fact.text for fact in (*whole, *changes)),
+        facts=tuple(sorted((*whole, *changes), key=lambda fact: fact.start_ms)),
         tempo_bpm=beat.tempo_bpm if beat else None,
         tempo_score=beat.score if beat else None,
         beats_ms=tuple(span.start_ms + at_ms for at_ms in beat.beats_ms) if beat else (),
@@ -151,17 +183,76 @@ def annotation_of(heard: Heard, span: Span, score: float, config: MusicConfig) -
         ),
         dynamics=heard.dynamics.name if heard.dynamics else None,
         tuning_cents=heard.tuning_cents,
+        tempi=tempi_of(heard, span),
+        keys=key_spans_of(heard, span),
     )
+
+
+def tempi_of(heard: Heard, span: Span) -> tuple[Tempo, ...]:
+    if heard.beat is None:
+        return ()
+    if heard.moving is None:
+        bpm, score = heard.beat.tempo_bpm, heard.beat.score
+        return (Tempo(start_ms=span.start_ms, end_ms=span.end_ms, bpm=bpm, score=score),)
+    return tuple(
+        Tempo(start_ms=span.start_ms + t.start_ms, end_ms=span.start_ms + t.end_ms, bpm=t.bpm, score=heard.moving.score)
+        for t in heard.moving.curve.spans
+    )
+
+
+def key_spans_of(heard: Heard, span: Span) -> tuple[KeySpan, ...]:
+    if heard.keys:
+        return tuple(
+            KeySpan(
+                start_ms=span.start_ms + run.start_ms,
+                end_ms=span.start_ms + run.end_ms,
+                name=run.name,
+                score=heard.keys.score,
+            )
+            for run in heard.keys.runs
+        )
+    if heard.key:
+        return (KeySpan(start_ms=span.start_ms, end_ms=span.end_ms, name=heard.key.name, score=heard.key.score),)
+    return ()
+
+
+def changes_of(heard: Heard, span: Span) -> list[Fact]:
+    """The changes of tempo and of key, each where it happens."""
+    told: list[tuple[str, str, int, int, float]] = []
+    if moving := heard.moving:
+        told += [("tempo_change", change_told(c), c.start_ms, c.end_ms, moving.score) for c in moving.curve.changes]
+    if keys := heard.keys:
+        for before, after in pairwise(keys.runs):
+            words = f"the key changes from {before.name} to {after.name}"
+            told.append(("key_change", words, after.start_ms, after.start_ms, keys.score))
+    facts = []
+    for kind, words, start_ms, end_ms, score in told:
+        first_ms = span.start_ms + min(start_ms, span.duration_ms - 1)
+        last_ms = min(span.end_ms, max(span.start_ms + end_ms, first_ms + MOMENT_MS))
+        facts.append(Fact(start_ms=first_ms, end_ms=last_ms, kind=kind, text=words, score=score))
+    return sorted(facts, key=lambda fact: fact.start_ms)
+
+
+def change_told(change: TempoChange) -> str:
+    """
+    >>> change_told(TempoChange(start_ms=0, end_ms=4_000, from_bpm=90.2, to_bpm=119.7, explained=0.9))
+    'the music speeds up from about 90 to about 120 beats a minute'
+    """
+    faster = change.to_bpm > change.from_bpm
+    words = ("goes up at once" if faster else "drops at once") if change.is_step else None
+    words = words or ("speeds up" if faster else "slows down")
+    what = "the tempo" if change.is_step else "the music"
+    return f"{what} {words} from about {round(change.from_bpm)} to about {round(change.to_bpm)} beats a minute"
 
 
 def told_of(heard: Heard, score: float, config: MusicConfig) -> list[tuple[str, str, float]]:
     """Kind, words and score of each thing to tell; the first is that there is music."""
     told = [("music", "music", score)]
-    if heard.beat:
+    if heard.beat and not heard.moving:
         told.append(("tempo", f"about {round(heard.beat.tempo_bpm)} beats a minute", heard.beat.score))
     if heard.meter:
         told.append(("meter", METERS[heard.meter.name], heard.meter.score))
-    if heard.key:
+    if heard.key and not heard.keys:
         told.append(("key", heard.key.name, heard.key.score))
     if chord_words := chords_told(heard.chords, config):
         told.append(("chords", chord_words, mean_score(heard.chords)))

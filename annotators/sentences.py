@@ -14,6 +14,10 @@ from schemas.span import Span
 WORDS, VOICE, MUSIC = "transcript", "voice", "music"
 MUSIC_PHRASES = {  # in this order
     MUSIC: "",
+    "genre": "heard as {}",
+    "mood": "heard as {}",
+    "instrument": "with {}",
+    "singing": "with {}",
     "tempo": "at {}",
     "meter": "{}",
     "key": "in {}",
@@ -21,6 +25,8 @@ MUSIC_PHRASES = {  # in this order
     "sections": "in {}",
     "dynamics": "{}",
 }
+SOME_NAMES = ("genre", "mood", "instrument", "singing")  # of which there may be several: told in one phrase
+HEARD_IN_MUSIC = ("instrument", "singing")  # told by themselves where they do not last as long as the music
 INSTANT_MS = 500  # a shorter sound is told as a moment
 MADE_UP = 0.5  # share that a named sound and a measured one have of each other, to be the same
 THROUGHOUT = 0.95  # share of the segment
@@ -124,17 +130,37 @@ def _sound_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
 
 
 def _music_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
-    """One sentence for all that is known of one stretch of music."""
-    claims = [_plain_claim(one, segment) for one in told if one.fact.kind not in MUSIC_PHRASES]
+    """One sentence for all that is known of one stretch of music, and one for each thing that happens in it."""
+    whole = {(one.fact.start_ms, one.fact.end_ms) for one in told if one.fact.kind == MUSIC}
+    claims: list[Claim] = []
+    for one in told:
+        kind, is_whole = one.fact.kind, (one.fact.start_ms, one.fact.end_ms) in whole
+        if kind == "lyrics":
+            claims.append(_claim([one], f'{_when(one.fact, segment)} someone sings "{one.text}".'))
+        elif kind in HEARD_IN_MUSIC and not is_whole:
+            claims.append(_claim([one], f"{_when(one.fact, segment)} {one.text} in the music."))
+        elif kind not in MUSIC_PHRASES:
+            claims.append(_plain_claim(one, segment))
     for start_ms, end_ms in sorted({(one.fact.start_ms, one.fact.end_ms) for one in told}):
         span = Span.of(start_ms, end_ms)
         here = [one for one in told if (one.fact.start_ms, one.fact.end_ms) == (start_ms, end_ms)]
+        if (start_ms, end_ms) not in whole:
+            here = [one for one in here if one.fact.kind not in HEARD_IN_MUSIC]
         known = [one for kind in MUSIC_PHRASES for one in here if one.fact.kind == kind]
         if known:
-            phrases = [phrase for one in known if (phrase := MUSIC_PHRASES[one.fact.kind].format(one.text))]
             runs = "Music runs throughout" if _is_throughout(span, segment) else f"{_when(span, segment)} music runs"
-            claims.append(_claim(known, f"{runs} {', '.join(phrases)}".rstrip() + "."))
+            claims.append(_claim(known, f"{runs} {', '.join(_music_phrases(known))}".rstrip() + "."))
     return claims
+
+
+def _music_phrases(known: Sequence[Told]) -> list[str]:
+    phrases = []
+    for kind, phrase in MUSIC_PHRASES.items():
+        words = list(dict.fromkeys(one.text for one in known if one.fact.kind == kind))
+        if kind in SOME_NAMES and len(words) > 1:
+            words = [f"{', '.join(words[:-1])} and {words[-1]}"]
+        phrases += [told for one in words if (told := phrase.format(one))]
+    return phrases
 
 
 def _plain_claim(told: Told, segment: Segment) -> Claim:

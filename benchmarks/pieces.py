@@ -47,6 +47,19 @@ class Piece:
     chords: tuple[Named, ...]
     sections: tuple[Named, ...]
     traits: tuple[str, ...]  # "drums", "syncopated", "swing", ...
+    keys: tuple[Named, ...] = ()  # one where it does not change
+    tempo_change_s: tuple[float, float] | None = None  # from when to when it does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What becomes of a piece on its way; nothing by default."""
+
+    tempo_ratio: float = 1.0  # of the tempo at the end to that at the beginning
+    tempo_from: float = 0.5  # share of the bars, after which it begins to change
+    tempo_to: float = 0.5  # share, after which it no longer does; the same for a step
+    semitones: int = 0  # the tonic rises by, with the section that begins nearest to the middle
+    other_mode: bool = False  # and major turns minor, or minor major
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +81,8 @@ class Style:
     level: float
 
 
-def compose(seed: int, band: str = "workshop") -> Piece:
-    """One piece of 20 to 30 s. `band` is a key of `instruments.BANDS`."""
+def compose(seed: int, band: str = "workshop", change: Change = Change()) -> Piece:
+    """One piece of 20 to 30 s, or as much longer as it slows down. `band` is a key of `instruments.BANDS`."""
     rng = np.random.default_rng([seed, len(band)])
     meter = str(rng.choice(["4/4", "3/4", "6/8"], p=[0.6, 0.25, 0.15]))
     beats_a_bar = {"4/4": 4, "3/4": 3, "6/8": 2}[meter]
@@ -79,14 +92,23 @@ def compose(seed: int, band: str = "workshop") -> Piece:
     is_minor, tonic = bool(rng.random() < 0.42), int(rng.integers(12))
     form, part_bars = _form(rng, bar_s=beats_a_bar * 60 / bpm)
 
-    beats_s = _beat_times(rng, bpm, len(form) * part_bars * beats_a_bar)
+    num_bars = len(form) * part_bars
+    changing = [beats_a_bar * round(share * num_bars) for share in (change.tempo_from, change.tempo_to)]
+    beats_s = _beat_times(rng, bpm, num_bars * beats_a_bar, change.tempo_ratio, changing)
     turns = _turns(rng, is_minor, form)
+    turned = min(range(1, len(form)), key=lambda index: abs(index - len(form) / 2))
+    home = [(tonic, is_minor, turns)]
+    if change.semitones or change.other_mode:
+        then_minor = is_minor != change.other_mode
+        then_turns = _turns(np.random.default_rng([seed, 12]), then_minor, form) if change.other_mode else turns
+        home.append(((tonic + change.semitones) % 12, then_minor, then_turns))
     styles = {letter: _style(rng, meter, syncopated) for letter in sorted(set(form))}
     drums = {letter: int(rng.integers(3)) for letter in sorted(set(form))}
     per_bar = int(rng.choice([1, 2])) if beats_a_bar != 3 and bpm < 110 else 1
     notes: list[Note] = []
     spans: list[tuple[int, int, str]] = []  # ticks
     for index, letter in enumerate(form):
+        tonic, is_minor, turns = home[-1] if index >= turned else home[0]
         for bar in range(part_bars):
             at_bar = index * part_bars + bar
             is_last = at_bar == len(form) * part_bars - 1 and rng.random() < 0.8
@@ -107,28 +129,37 @@ def compose(seed: int, band: str = "workshop") -> Piece:
             if has_drums:
                 notes += _drums(rng, drums[letter], start, meter, swing != 0.5, syncopated)
     samples = _played(rng, notes, beats_s, swing, BANDS[band])
-    traits = [("drums", has_drums), ("syncopated", syncopated), ("swing", swing != 0.5), ("minor", is_minor)]
     part_beats = part_bars * beats_a_bar
+    names = [f"{NAMES[at]} {'minor' if minor else 'major'}" for at, minor, _ in home]
+    traits = [("drums", has_drums), ("syncopated", syncopated), ("swing", swing != 0.5), ("minor", home[0][1])]
+    turn_s, end_s = beats_s[turned * part_beats], beats_s[-1]
     return Piece(
         samples=samples,
         tempo_bpm=60 * (len(beats_s) - 1) / float(beats_s[-1] - beats_s[0]),
         meter=meter,
         beats_s=beats_s[:-1],
         downbeats_s=beats_s[:-1:beats_a_bar],
-        key=f"{NAMES[tonic]} {'minor' if is_minor else 'major'}",
+        key=names[0],
         chords=_merged([(_at(beats_s, a), _at(beats_s, b), name) for a, b, name in spans]),
         sections=_merged(
             [(beats_s[i * part_beats], beats_s[(i + 1) * part_beats], letter) for i, letter in enumerate(form)]
         ),
         traits=tuple(name for name, holds in traits if holds),
+        keys=_merged([(beats_s[0], turn_s, names[0]), (turn_s, end_s, names[-1])]),
+        tempo_change_s=(beats_s[changing[0]], beats_s[changing[1]]) if change.tempo_ratio != 1 else None,
     )
 
 
-def _beat_times(rng: np.random.Generator, bpm: float, num_beats: int) -> np.ndarray:
-    """Seconds of every beat and of the end; the tempo wanders by about a per cent."""
+def _beat_times(rng: np.random.Generator, bpm: float, num_beats: int, ratio: float, changing: list[int]) -> np.ndarray:
+    """Seconds of every beat and of the end; the tempo wanders by about a per cent, and changes between two beats."""
     wander = np.cumsum(rng.standard_normal(num_beats)) if rng.random() < 0.5 else np.zeros(num_beats)
     drift = 1 + 0.01 * wander / max(1e-9, np.abs(wander).max())
-    return rng.uniform(0.05, 0.8) + np.concatenate([[0.0], np.cumsum(60 / bpm * drift)])
+    first, last = changing
+    changed = np.clip((np.arange(num_beats) - first + 0.5) / max(1, last - first), 0, 1)
+    if first == last:
+        changed = (np.arange(num_beats) >= first).astype(float)
+    gaps_s = 60 / bpm * drift / ratio**changed
+    return rng.uniform(0.05, 0.8) + np.concatenate([[0.0], np.cumsum(gaps_s)])
 
 
 def _form(rng: np.random.Generator, bar_s: float) -> tuple[str, int]:
