@@ -111,26 +111,7 @@ _FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("scrape rub scratch brush", ("teeth tooth toothbrush",)),
     ("noise", ("static hiss hum white pink buzz",)),
 )
-_EMPTY = frozenset(
-    (
-        "a",
-        "an",
-        "and",
-        "of",
-        "in",
-        "on",
-        "the",
-        "to",
-        "other",
-        "sound",
-        "sounds",
-        "small",
-        "large",
-        "big",
-        "room",
-        "inside",
-    )
-)
+_EMPTY = frozenset(("a", "an", "and", "of", "in", "on", "the", "to", "other", "sound", "small", "large", "big", "room"))
 _WORD = re.compile(r"[^\W_]+")
 
 
