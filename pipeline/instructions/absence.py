@@ -1,15 +1,15 @@
 """Saying that there is nothing to say, where the record is sure of it."""
 
 from pipeline.instructions.heard import heard_in
-from pipeline.instructions.kin import related
+from pipeline.instructions.kin import below
 from pipeline.instructions.sample import AskRules, TaskSample
 from pipeline.instructions.wordings import ask
 from schemas.record import Branch, Outcome, Record
 
 NO_SPEECH = "Nobody speaks in this recording."
 NO_MUSIC = "There is no music in this recording."
-VOICES = ("Speech", "Singing", "Shout", "Whispering", "Crowd", "Rapping", "Crying")
-MUSIC = ("Music", "Singing", "Musical instrument", "Drum", "Guitar", "Piano")
+VOICES = ("Human voice", "Human group actions", "Radio", "Television")  # where somebody may speak, too
+MUSIC = ("Music", "Singing", "Humming", "Whistling", "Radio", "Television")
 
 
 def no_speech(record: Record, rules: AskRules) -> list[TaskSample]:
@@ -41,4 +41,4 @@ def _passed_over(record: Record, branch: Branch) -> bool:
 def _named(record: Record, rules: AskRules, names: tuple[str, ...]) -> bool:
     heard = heard_in(record, rules)
     labels = {*heard.labels, *(one.label for one in heard.unsure if one.label), *(e.label for e in record.events)}
-    return any(related(label, name) for label in labels for name in names)
+    return any(below(label, name) for label in labels for name in names)
