@@ -51,13 +51,24 @@ def merged(clip: Clip, config: TemplateMergerConfig) -> Caption:
 
 
 def objection(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    """Why this fact may not become a sentence: the first of the rules that speaks against it."""
+    """Why this fact may not become a sentence: the first of the rules that speaks against it. A person's may."""
+    if told.fact.human:
+        return None
     return next((reason for rule in OBJECTIONS if (reason := rule(told, clip, config))), None)
 
 
 def is_unsure(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
     score = told.fact.score
     return f"its score {score:.2f} is below {config.min_score:.2f}" if score < config.min_score else None
+
+
+def is_against_a_person(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    """A model's fact that tells of the same kind of thing at the same time as a person's."""
+    annotation = clip.branches.get(told.branch)
+    for other in annotation.facts if annotation else ():
+        if other.human and other.kind == told.fact.kind and other.overlap_ms(told.fact):
+            return f"a person says {other.text!r} there"
+    return None
 
 
 def is_speech_in_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
@@ -108,6 +119,7 @@ def _music(clip: Clip) -> tuple[Fact, ...]:
 
 
 OBJECTIONS: tuple[Callable[[Told, Clip, TemplateMergerConfig], str | None], ...] = (
+    is_against_a_person,
     is_unsure,
     is_speech_in_music,
     is_music_under_speech,

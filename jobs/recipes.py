@@ -3,17 +3,21 @@
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from annotators.dnsmos import DnsmosConfig
+from annotators.labelled import LabelledConfig
 from annotators.merge import TemplateMergerConfig
 from annotators.music import MusicConfig
 from annotators.quality import QualityConfig
 from annotators.sound import SoundConfig
 from annotators.speech import SpeechConfig
+from pipeline.labels.beside import LabelsConfig
 from pipeline.route import AnnotateConfig
 from schemas.errors import ConfigError
+from schemas.record import Branch
 from segmenters.boundaries import CutRules
 from segmenters.embedded import EmbeddedDetectorConfig
 from segmenters.profile import MeasuringProfilerConfig, Routing
@@ -36,7 +40,20 @@ def embedded() -> AnnotateConfig:
     )
 
 
-RECIPES: dict[str, Callable[[], AnnotateConfig]] = {"embedded": embedded}
+def sidecar() -> AnnotateConfig:
+    """As `embedded`, and what a person labelled in files beside a recording outranks what is heard."""
+    heard = embedded()
+    return replace(
+        heard,
+        recipe="sidecar",
+        labels=LabelsConfig(),
+        speech=LabelledConfig(branch=Branch.SPEECH, inner=heard.speech),
+        sound=LabelledConfig(branch=Branch.SOUND, inner=heard.sound),
+        music=LabelledConfig(branch=Branch.MUSIC, inner=heard.music),
+    )
+
+
+RECIPES: dict[str, Callable[[], AnnotateConfig]] = {"embedded": embedded, "sidecar": sidecar}
 
 
 def load(name: str) -> tuple[AnnotateConfig, list[ModuleType]]:

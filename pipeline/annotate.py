@@ -104,7 +104,7 @@ def plan_new(
     progress: Callable[[int], None],
 ) -> list[Plan]:
     """All plans of the output, after adding what the source holds that no plan has yet."""
-    recordings = find(source, passed_over)
+    recordings = find(source, passed_over, config.labels)
     first = next(recordings)  # where there is nothing, the output is left untouched
     check_run(store, source, config)
     plans = read_plans(store)
@@ -122,7 +122,7 @@ def plan_retry(store: Store, config: AnnotateConfig, standing: Standing) -> tupl
     """A plan of what failed and nothing else; and the failures left out because the recording has changed."""
     rows, changed = [], []
     for failure in standing.failures:
-        row = _retried(failure)
+        row = _retried(failure, config)
         if failure.etag and row.etag and row.etag != failure.etag:
             changed.append(failure)
         else:
@@ -168,8 +168,8 @@ def _still_open(failures: Sequence[tuple[str, IndexRow]], plans: Sequence[Plan])
             yield failure
 
 
-def _retried(failure: IndexRow) -> PlanRow:
-    row = probed(found_at(failure.uri, failure.source_id))
+def _retried(failure: IndexRow, config: AnnotateConfig) -> PlanRow:
+    row = probed(found_at(failure.uri, failure.source_id, config.labels))
     if row.error or failure.end_ms == 0:
         return replace(row, alone=failure.abandoned)
     return replace(

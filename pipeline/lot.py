@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from schemas.audio import Waveform
 from schemas.errors import EarmarkError
+from schemas.labels import Labels
 from schemas.record import Segment, Source
 from schemas.shard import StepSeconds
 
@@ -34,6 +35,7 @@ class Recording:
     source: Source
     waveform: Waveform
     note: str | None = None  # what had to be put up with to read it
+    labels: Labels | None = None  # what a person wrote down of it, where the config asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from annotators.base import Annotator, Merger, Meter
 from annotators.quality import QualityConfig
+from pipeline.labels.beside import LabelsConfig
 from pipeline.shards import Imprint, Write
 from pipeline.steps import Annotate, Cut, Decode, Measure, Merge, Step
 from schemas.errors import ConfigError
@@ -42,6 +43,7 @@ class AnnotateConfig:
     rules: CutRules
     routing: Routing
     quality: Builds[Meter] = field(default_factory=QualityConfig)
+    labels: LabelsConfig | None = None  # whether what lies beside a recording is read as a person's labels of it
     rate_hz: int = 16_000  # working rate, and the rate of the shards
     lot_ms: int = 300_000  # sound in one shard, about; also what a killed worker has to do again
     seam_window_ms: int = 60_000  # where the quiet point between two lots of one recording is looked for
@@ -65,7 +67,11 @@ def route(config: AnnotateConfig, output: str) -> list[Step]:
     imprint = Imprint(recipe=config.recipe, config=fingerprint(config), max_shard_bytes=config.max_shard_bytes)
     seams = config.seam_detector.build
     return [
-        Step(name="decode", share=0.03, build=partial(Decode, seams, config.rate_hz, config.seam_window_ms)),
+        Step(
+            name="decode",
+            share=0.03,
+            build=partial(Decode, seams, config.rate_hz, config.seam_window_ms, config.labels),
+        ),
         Step(name="cut", share=0.05, build=partial(Cut, config.detector.build, config.rules, config.profiler.build)),
         Step(name="quality", share=0.15, build=partial(Measure, config.quality.build)),
         Step(name="speech", share=0.74, build=partial(Annotate, config.speech.build, config.routing)),

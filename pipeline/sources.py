@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.labels.beside import LabelsConfig, beside, etag_with, is_label_file, names_beside
 from schemas.errors import InputError
-from schemas.store import Store, local_path, local_uri, place, store_at
+from schemas.store import Store, Stored, local_path, local_uri, place, store_at
 
 AUDIO_SUFFIXES = frozenset(
     f".{kind}"
@@ -31,18 +32,19 @@ class Found:
 
     id: str
     uri: str
-    etag: str  # "" where it is not there
+    etag: str  # "" where it is not there; of the recording and of its label files, where those are read
     num_bytes: int
 
 
-def find(address: str, passed_over: Counter[str]) -> Iterator[Found]:
+def find(address: str, passed_over: Counter[str], labels: LabelsConfig | None = None) -> Iterator[Found]:
     """Every recording at an address, in a fixed order, as it is listed. Raises InputError where there is none.
 
-    Files in a folder whose names are not those of recordings are counted in `passed_over`, by ending.
+    Files in a folder whose names are neither those of recordings nor of their labels are counted in `passed_over`, by
+    ending.
     """
     suffix = PurePosixPath(address).suffix.lower()
     count = 0
-    for found in _manifest(address) if suffix in MANIFEST_SUFFIXES else _listed(address, passed_over):
+    for found in _manifest(address, labels) if suffix in MANIFEST_SUFFIXES else _listed(address, passed_over, labels):
         count += 1
         yield found
     if not count:
@@ -52,11 +54,14 @@ def find(address: str, passed_over: Counter[str]) -> Iterator[Found]:
         )
 
 
-def found_at(uri: str, name: str) -> Found:
+def found_at(uri: str, name: str, labels: LabelsConfig | None = None) -> Found:
     """The recording as it lies there now; without etag where it does not."""
     store, file = place(uri)
     stored = store.stat(file)
-    return Found(id=name, uri=uri, etag=stored.etag if stored else "", num_bytes=stored.num_bytes if stored else 0)
+    if not stored:
+        return Found(id=name, uri=uri, etag="", num_bytes=0)
+    etag = etag_with(stored.etag, beside(store, file, labels)) if labels else stored.etag
+    return Found(id=name, uri=uri, etag=etag, num_bytes=stored.num_bytes)
 
 
 def source_id(uri: str) -> str:
@@ -66,28 +71,40 @@ def source_id(uri: str) -> str:
     return f"{readable}-{hashlib.sha256(uri.encode()).hexdigest()[:10]}"
 
 
-def _listed(address: str, passed_over: Counter[str]) -> Iterator[Found]:
+def _listed(address: str, passed_over: Counter[str], labels: LabelsConfig | None) -> Iterator[Found]:
     store, name = place(address)
-    if name and (stored := store.stat(name)) and not _is_folder(address):
-        yield Found(id=source_id(store.uri(name)), uri=store.uri(name), etag=stored.etag, num_bytes=stored.num_bytes)
+    if name and store.stat(name) and not _is_folder(address):
+        yield found_at(store.uri(name), source_id(store.uri(name)), labels)
         return
     if not address.startswith("s3://") and not _is_folder(address):
         raise InputError(f"{address} is not there; give a folder, a file, a manifest or an s3:// address")
     folder = store_at(address)
+    label_files = _label_files(folder, labels) if labels else {}
+    used: set[str] = set()
     for stored in folder.list():
         suffix = PurePosixPath(stored.name).suffix.lower()
         if suffix not in AUDIO_SUFFIXES:
-            passed_over[suffix or "no ending"] += 1
+            if stored.name not in label_files:
+                passed_over[suffix or "no ending"] += 1
             continue
+        own = [label_files[name] for name in names_beside(stored.name, labels) if name in label_files] if labels else []
+        used.update(file.name for file in own)
         uri = folder.uri(stored.name)
-        yield Found(id=source_id(uri), uri=uri, etag=stored.etag, num_bytes=stored.num_bytes)
+        yield Found(id=source_id(uri), uri=uri, etag=etag_with(stored.etag, own), num_bytes=stored.num_bytes)
+    for name in label_files.keys() - used:  # they lie beside no recording
+        passed_over[PurePosixPath(name).suffix.lower()] += 1
+
+
+def _label_files(folder: Store, labels: LabelsConfig) -> dict[str, Stored]:
+    """By name. They are listed before the recordings, because a name may come before or after that of its recording."""
+    return {stored.name: stored for stored in folder.list() if is_label_file(stored.name, labels)}
 
 
 def _is_folder(address: str) -> bool:
     return not address.startswith("s3://") and local_path(address).is_dir()
 
 
-def _manifest(address: str) -> Iterator[Found]:
+def _manifest(address: str, labels: LabelsConfig | None) -> Iterator[Found]:
     store, name = place(address)
     if store.stat(name) is None:
         raise InputError(f"{address} is not there")
@@ -101,7 +118,7 @@ def _manifest(address: str) -> Iterator[Found]:
             if value in seen:
                 raise InputError(f"{line}: {value!r} stands in {seen[value]} too; each recording may come once")
             seen[value] = line
-        yield found_at(uri, name_of)
+        yield found_at(uri, name_of, labels)
 
 
 def _manifest_id(row: dict[str, Any], uri: str, line: str) -> str:

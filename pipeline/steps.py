@@ -12,13 +12,17 @@ from typing import Any, Protocol
 
 from annotators.base import Annotator, Merger, Meter
 from pipeline.decode import Decoded, decode
+from pipeline.labels.beside import LabelsConfig, read_labels
 from pipeline.lot import Failure, Lot, Piece, Recording, attempted, failed
+from pipeline.sources import found_at
 from schemas.errors import DecodeError
+from schemas.labels import Labels
 from schemas.record import Caption, Clip, Segment, skipped
 from schemas.span import Span
 from schemas.store import place
 from segmenters.base import Detector, Profiler
 from segmenters.boundaries import CutRules, decide
+from segmenters.labelled import labelled, placed, profile_as_labelled
 from segmenters.profile import Routing, branches_for
 from segmenters.seams import seam
 
@@ -65,8 +69,15 @@ def work_timed(name: str, worker: Worker, lot: Lot[Any]) -> Any:
 class Decode:
     """Finds the seams of each piece, and reads the sound between them."""
 
-    def __init__(self, seam_detector: Callable[[], Detector], rate_hz: int, seam_window_ms: int) -> None:
+    def __init__(
+        self,
+        seam_detector: Callable[[], Detector],
+        rate_hz: int,
+        seam_window_ms: int,
+        labels: LabelsConfig | None = None,
+    ) -> None:
         self._detector, self._rate_hz, self._window_ms = seam_detector(), rate_hz, seam_window_ms
+        self._labels = labels
 
     def __call__(self, lot: Lot[Piece]) -> Lot[Recording]:
         recordings: list[Recording] = []
@@ -86,14 +97,20 @@ class Decode:
         if piece.error is not None:
             raise DecodeError(piece.error)
         self._check_unchanged(piece)
-        start_ms = self._seam(piece, piece.start_ms) if piece.seam_before else piece.start_ms
-        end_ms = self._seam(piece, piece.end_ms) if piece.seam_after else piece.end_ms
+        labels, notes = self._read_labels(piece)
+        start_ms = self._seam(piece, piece.start_ms, labels) if piece.seam_before else piece.start_ms
+        end_ms = self._seam(piece, piece.end_ms, labels) if piece.seam_after else piece.end_ms
         to_the_end = not piece.seam_after and piece.end_ms == piece.source.duration_ms
         # a header that promises too little is not believed; one that lies grossly must not fill the memory
         limit_ms = 2 * end_ms - start_ms + 60_000 if to_the_end else end_ms
         with _opened(piece) as file:
             decoded = decode(file, self._rate_hz, start_ms, limit_ms)
-        recording = Recording(source=piece.source, waveform=decoded.waveform, note=_note(decoded))
+        recording = Recording(
+            source=piece.source,
+            waveform=decoded.waveform,
+            note="; ".join([*_notes(decoded), *notes]) or None,
+            labels=labels,
+        )
         heard_to_ms = decoded.waveform.end_ms
         blank = Failure(source=piece.source, start_ms=heard_to_ms, end_ms=end_ms, step="decode")
         if to_the_end and heard_to_ms >= limit_ms:
@@ -105,27 +122,32 @@ class Decode:
         reason = f"{missing_ms / 1000:.1f} s of sound are missing: it ends at {heard_to_ms / 1000:.1f} s"
         return recording, [replace(blank, reason=f"{reason} ({decoded.trouble})" if decoded.trouble else reason)]
 
-    def _seam(self, piece: Piece, nominal_ms: int) -> int:
+    def _read_labels(self, piece: Piece) -> tuple[Labels | None, list[str]]:
+        if self._labels is None:
+            return None, []
+        return read_labels(piece.source.uri, piece.source.duration_ms, self._labels)
+
+    def _seam(self, piece: Piece, nominal_ms: int, labels: Labels | None) -> int:
         """Both neighbours call this with the same stretch of the same bytes, and so agree."""
         half = self._window_ms // 2
         with _opened(piece) as file:
             decoded = decode(file, self._rate_hz, nominal_ms - half, nominal_ms + half)
-        at_ms: int = seam(self._detector.hear(decoded.waveform), nominal_ms)
+        hearing = self._detector.hear(decoded.waveform)
+        at_ms: int = seam(labelled(hearing, labels, self._window_ms) if labels else hearing, nominal_ms)
         return at_ms
 
     def _check_unchanged(self, piece: Piece) -> None:
-        store, name = place(piece.source.uri)
-        stored = store.stat(name)
-        if stored is None:
+        now = found_at(piece.source.uri, piece.source.id, self._labels)
+        if not now.etag:
             raise DecodeError("it is gone since it was planned")
-        if stored.etag != piece.source.etag:
-            raise DecodeError("it has changed since it was planned; run again to plan what is there now")
+        if now.etag != piece.source.etag:
+            what = "it or a label file beside it" if self._labels else "it"
+            raise DecodeError(f"{what} has changed since it was planned; run again to plan what is there now")
 
 
-def _note(decoded: Decoded) -> str | None:
+def _notes(decoded: Decoded) -> list[str]:
     notes = [decoded.trouble] if decoded.trouble else []
-    notes += [f"{decoded.num_repaired} samples are not numbers and became zero"] if decoded.num_repaired else []
-    return "; ".join(notes) or None
+    return notes + [f"{decoded.num_repaired} samples are not numbers and became zero"] * bool(decoded.num_repaired)
 
 
 def _opened(piece: Piece) -> Any:
@@ -143,23 +165,34 @@ class Cut:
         clips: list[Clip] = []
         silences: list[Segment] = []
         failures: list[Failure] = []
+        notes: list[str] = []
         for recording in lot.items:
             sound = recording.waveform
             blank = Failure(source=recording.source, start_ms=sound.start_ms, end_ms=sound.end_ms, step="cut")
             cut, failure = attempted(self._cut, recording, blank)
             clips += cut[0] if cut else []
             silences += cut[1] if cut else []
+            notes += [f"{recording.source.uri}: {note}" for note in cut[2]] if cut else []
             failures += [failure] if failure else []
         models = (self._detector.model, self._profiler.model)
-        return lot.then(clips, silences=silences, failures=failures, models=models)
+        return lot.then(clips, silences=silences, failures=failures, notes=notes, models=models)
 
-    def _cut(self, recording: Recording) -> tuple[list[Clip], list[Segment]]:
-        sound = recording.waveform
+    def _cut(self, recording: Recording) -> tuple[list[Clip], list[Segment], list[str]]:
+        sound, labels = recording.waveform, recording.labels
         hearing = self._detector.hear(sound)
+        if labels:
+            hearing = labelled(hearing, labels, self._rules.max_ms)
         pieces = decide(hearing, self._rules)
         loud = [Span.of(piece.start_ms, piece.end_ms) for piece in pieces if not piece.silent]
+        if labels is not None:
+            labels, notes = placed(labels, recording.source.duration_ms, loud, hearing)
+        else:
+            notes = []
         clips = []
         for span, profile in zip(loud, self._profiler.profile(sound, hearing, loud), strict=True):
+            own = labels.cut(span) if labels else None
+            notes += own.notes if own else ()
+            profile = profile_as_labelled(profile, own) if own else profile
             events = tuple(
                 replace(event, start_ms=inside.start_ms, end_ms=inside.end_ms)
                 for event in hearing.events
@@ -168,13 +201,13 @@ class Cut:
             segment = Segment(
                 source=recording.source, start_ms=span.start_ms, end_ms=span.end_ms, profile=profile, events=events
             )
-            clips.append(Clip(segment=segment, waveform=sound.cut(span)))
+            clips.append(Clip(segment=segment, waveform=sound.cut(span), labels=own))
         silences = [
             Segment(source=recording.source, start_ms=piece.start_ms, end_ms=piece.end_ms)
             for piece in pieces
             if piece.silent
         ]
-        return clips, silences
+        return clips, silences, notes
 
 
 class Measure:

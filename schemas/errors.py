@@ -6,6 +6,7 @@
   + SchemaError           a record or a shard that breaks its contract; names the field and the value
   + StoreError            a place that cannot be read or written: permission, space, network
   + DecodeError           one recording that cannot be read; the pipeline records it and goes on
+  + LabelError            one label file that cannot be read; names the file and the line
   + CheckpointError       a model's folder that cannot be read or written; lists every tensor that differs
   + ClusterError          Ray cannot be reached, or cannot place what the route needs
 """
@@ -33,6 +34,10 @@ class StoreError(EarmarkError):
 
 class DecodeError(EarmarkError):
     """One recording that cannot be read as sound."""
+
+
+class LabelError(EarmarkError):
+    """A file of labels beside a recording that cannot be read."""
 
 
 class CheckpointError(EarmarkError):

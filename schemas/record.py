@@ -9,11 +9,15 @@ segment, because that is what someone hears who opens the sample.
 
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from schemas.audio import Waveform
 from schemas.errors import SchemaError
 from schemas.formats.speech_caption import SpeechCaption
 from schemas.span import Span
+
+if TYPE_CHECKING:
+    from schemas.labels import Labels  # which is made of the nouns below
 
 
 class Branch(StrEnum):
@@ -337,6 +341,7 @@ class Clip:
     quality: Quality | None = None
     branches: Branches = field(default_factory=Branches)
     caption: Caption | None = None
+    labels: "Labels | None" = None  # what a person wrote down of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

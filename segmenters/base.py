@@ -35,6 +35,13 @@ class Change:
     strength: float  # 0..1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Span):
+    """A stretch that no cut goes through where there is another way, such as a word that a person marked."""
+
+    cost: float  # of a cut through it; one through a sound costs 1 at most
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Hearing:
     """What was heard in one stretch of sound; times are of the recording."""
@@ -44,6 +51,7 @@ class Hearing:
     changes: tuple[Change, ...]  # in time order
     level_db: np.ndarray  # float32, shape (frames,): level of each 10 ms, dB relative to full scale
     phrases: tuple[Change, ...] = ()  # where long music is best divided, in time order
+    kept: tuple[Kept, ...] = ()  # what is not to be cut, in time order; empty where nobody labelled the recording
     classes: np.ndarray = field(default_factory=no_classes)  # float32, shape (tags, classes): how likely each sounds
 
 

@@ -1,6 +1,8 @@
 """The places where a listener might cut, each with the points it offers. Pure."""
 
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +11,7 @@ from scipy.ndimage import uniform_filter1d
 from schemas.errors import ConfigError
 from schemas.record import Event
 from schemas.span import Span
-from segmenters.base import FRAME_MS, SPEECH, Hearing
+from segmenters.base import FRAME_MS, SPEECH, Hearing, Kept
 from segmenters.gaps import gaps, joined
 from segmenters.pauses import HAIR_MS, between, other_follows, speech_edges_ms
 
@@ -81,7 +83,7 @@ def marks_of(hearing: Hearing, rules: CutRules) -> list[Mark]:
         if region.duration_ms + 2 * rules.margin_ms > rules.max_ms:
             marks += _inside(region, figures, hearing, rules)
     marks.sort(key=lambda mark: mark.points[0])
-    return _without_long_steps(_with_ends(marks, whole), rules.max_ms)
+    return _sparing(hearing.kept, _without_long_steps(_with_ends(marks, whole), rules.max_ms))
 
 
 def silences_of(hearing: Hearing) -> list[Span]:
@@ -131,7 +133,8 @@ def _bed(gap: Span, hearing: Hearing, rules: CutRules) -> Mark:
 def _inside(region: Span, figures: list[Event], hearing: Hearing, rules: CutRules) -> list[Mark]:
     """Points within a stretch of sound that is too long for one piece."""
     edges = {t for event in figures for t in (event.start_ms, event.end_ms) if region.start_ms < t < region.end_ms}
-    costs = _costs_within(region, hearing, rules) | dict.fromkeys(edges, EDGE_COST)
+    costs = _between_kept(region, hearing.kept) | _costs_within(region, hearing, rules)
+    costs |= dict.fromkeys(edges, EDGE_COST)
     return [Mark(points=((at_ms, cost),)) for at_ms, cost in costs.items()]
 
 
@@ -142,6 +145,33 @@ def _costs_within(stretch: Span, hearing: Hearing, rules: CutRules) -> dict[int,
         for change in between(changes, stretch.start_ms + 1, stretch.end_ms - 1):
             costs[change.at_ms] = LOUD_COST - CHANGE_HELP * change.strength
     return costs
+
+
+def _between_kept(region: Span, kept: Sequence[Kept]) -> dict[int, float]:
+    """Points where what is not to be cut ends and begins, best in the middle of what lies between."""
+    edges = {t for one in kept for t in (one.start_ms, one.end_ms) if region.start_ms < t < region.end_ms}
+    middles = {(gap.start_ms + gap.end_ms) // 2 for gap in gaps(kept, region)} if edges else set()
+    inside = {t for t in middles if region.start_ms < t < region.end_ms}
+    return dict.fromkeys(edges, LOUD_COST) | dict.fromkeys(inside, QUIET_COST)
+
+
+def _sparing(kept: Sequence[Kept], marks: list[Mark]) -> list[Mark]:
+    """The marks with what it costs to cut through what is not to be cut."""
+    if not kept:
+        return marks
+    starts, ends = (sorted((edge, k.cost) for edge, k in zip(edges, kept, strict=True)) for edges in _edges_ms(kept))
+    begun, ended = (np.concatenate([[0.0], np.cumsum([cost for _, cost in edges])]) for edges in (starts, ends))
+    starts_ms, ends_ms = [at_ms for at_ms, _ in starts], [at_ms for at_ms, _ in ends]
+
+    def through(at_ms: int) -> float:
+        cost = begun[bisect_left(starts_ms, at_ms)] - ended[bisect_right(ends_ms, at_ms)]
+        return float(max(0.0, cost))
+
+    return [replace(mark, points=tuple((t, cost + through(t)) for t, cost in mark.points)) for mark in marks]
+
+
+def _edges_ms(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
+    return [span.start_ms for span in spans], [span.end_ms for span in spans]
 
 
 def _quiet_points(stretch: Span, hearing: Hearing, rules: CutRules) -> list[tuple[int, float]]:

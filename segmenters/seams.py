@@ -51,9 +51,22 @@ def _quietest_or_change(hearing: Hearing, nominal_ms: int) -> int:
     if not len(level_db):
         return nominal_ms
     times_ms = hearing.span.start_ms + np.arange(len(level_db)) * FRAME_MS + FRAME_MS // 2
-    harm = level_db + AWAY_DB_PER_S * np.abs(times_ms - nominal_ms) / 1000
+    harm = level_db + AWAY_DB_PER_S * np.abs(times_ms - nominal_ms) / 1000 + _through_kept(hearing, times_ms)
     quietest = int(np.argmin(harm))
-    clear = [change for change in hearing.changes if change.strength >= CLEAR_CHANGE]
+    clear = [
+        change
+        for change in hearing.changes
+        if change.strength >= CLEAR_CHANGE and not any(k.start_ms < change.at_ms < k.end_ms for k in hearing.kept)
+    ]
     if clear and level_db[quietest] > np.median(level_db) - DIP_DB:
         return min(clear, key=lambda c: (-round(c.strength, 1), abs(c.at_ms - nominal_ms), c.at_ms)).at_ms
     return int(times_ms[quietest])
+
+
+def _through_kept(hearing: Hearing, times_ms: np.ndarray) -> np.ndarray:
+    """What a split at each time costs where something is not to be cut: shape of the times."""
+    cost = np.zeros(len(times_ms))
+    for kept in hearing.kept:
+        first, last = np.searchsorted(times_ms, (kept.start_ms + 1, kept.end_ms))
+        cost[first:last] += kept.cost
+    return cost

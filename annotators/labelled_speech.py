@@ -1,0 +1,195 @@
+"""What a person wrote down of speech, as the speech branch tells it. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+
+from schemas import audioset
+from schemas.formats import transcript
+from schemas.labels import LabelledSentence, Labels
+from schemas.record import Annotation, Clip, Fact, Outcome, Speaker, SpeechAnnotation, Turn, Word
+from schemas.span import Span, union
+
+PAUSE_MS = 500  # a longer one between two words that are in no sentence begins another
+TOLD_OVERLAP_MS = 500  # two at once, to be told
+WORDS, VOICE, VOICES, OVERLAP, PAUSE = "transcript", "voice", "voices", "overlap", "pause"
+COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+
+
+def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechAnnotation | None:
+    """The transcript, the turns and the words of a person; None where they wrote nothing of speech."""
+    named = [event for event in labels.events if (known := audioset.known(event.label)) and known.coarse == "speech"]
+    if not labels.speech and not named and not labels.notes:
+        return None
+    base = inner if isinstance(inner, SpeechAnnotation) and inner.outcome is Outcome.OK else None
+    names = _names(labels)
+    sentences = [replace(one, speaker=names.get(one.speaker or "")) for one in sentences_of(labels)]
+    words = tuple(replace(word, speaker=names.get(word.speaker or "")) for word in labels.words)
+    turns = [replace(turn, speaker=names[turn.speaker]) for turn in turns_of(labels)]
+    transcribed = [_human(one, WORDS, one.text, one.speaker) for one in sentences]
+    spoken = [*sentences, *words, *turns]
+    human = [
+        *transcribed,
+        *(_human(turn, "turn", "someone speaks", turn.speaker) for turn in turns if not _meets(turn, sentences)),
+        *(
+            _human(event, "speech", label.words, label=label.name)
+            for event in named
+            if (label := audioset.known(event.label)) and not _meets(event, spoken)
+        ),
+        *_voices(turns),
+        *(_human(span, OVERLAP, "two voices speak at once") for span in overlaps_of(turns) if _is_long(span)),
+    ]
+    if not human and base is None:
+        return None
+    several = len({turn.speaker for turn in turns}) > 1
+    added = [fact for fact in (base.facts if base else ()) if not contradicts(fact, transcribed, spoken, turns)]
+    facts = sorted([*human, *added], key=lambda fact: (fact.start_ms, fact.end_ms, not fact.human, fact.kind))
+    base = base or SpeechAnnotation(outcome=Outcome.OK, model=inner.model)
+    if sentences:
+        written = words_told(sentences, base, clip.segment.start_ms)
+        base = replace(
+            base, text=written, words=words, score=1.0, second_text=None, disagreement=None, doubts=(), reason=None
+        )
+        base = replace(base, rate_wpm=_rate_wpm(sentences))
+    if turns:
+        overlaps = overlaps_of(turns)
+        marked = tuple(replace(turn, overlap=any(turn.overlap_ms(span) for span in overlaps)) for turn in turns)
+        base = replace(base, turns=marked, overlaps=tuple(overlaps), speakers=_speakers(labels, names))
+    elif several:
+        base = replace(base, speakers=_speakers(labels, names))
+    return replace(
+        base,
+        facts=tuple(facts),
+        language=labels.language or base.language,
+        language_score=1.0 if labels.language else base.language_score,
+        reason="; ".join(labels.notes) or base.reason,
+        pauses=tuple(pause for pause in base.pauses if not _meets(pause, spoken)),
+    )
+
+
+def sentences_of(labels: Labels) -> list[LabelledSentence]:
+    """The sentences as they were written, and those that the words outside of them make."""
+    loose = [word for word in labels.words if not _meets(word, labels.sentences)]
+    made: list[list[Word]] = []
+    for word in loose:
+        last = made[-1][-1] if made else None
+        if last and word.start_ms - last.end_ms <= PAUSE_MS and word.speaker == last.speaker:
+            made[-1].append(word)
+        else:
+            made.append([word])
+    grown = [
+        LabelledSentence(
+            start_ms=part[0].start_ms,
+            end_ms=max(word.end_ms for word in part),
+            text=" ".join(word.text for word in part),
+            speaker=part[0].speaker,
+        )
+        for part in made
+    ]
+    readable = (replace(one, text=transcript.plain(one.text)) for one in (*labels.sentences, *grown))
+    return sorted((one for one in readable if one.text), key=lambda one: (one.start_ms, one.end_ms))
+
+
+def turns_of(labels: Labels) -> list[Turn]:
+    """The turns as they were marked; without any, one for each run of sentences or words of one named speaker."""
+    if labels.turns:
+        return sorted(labels.turns, key=lambda turn: (turn.start_ms, turn.end_ms))
+    named = sorted((one.start_ms, one.end_ms, one.speaker) for one in sentences_of(labels) if one.speaker)
+    turns = []
+    for speaker, run in groupby(named, key=lambda one: one[2]):
+        parts = list(run)
+        turns.append(Turn(start_ms=parts[0][0], end_ms=max(end for _, end, _ in parts), speaker=speaker))
+    return turns
+
+
+def overlaps_of(turns: Sequence[Turn]) -> list[Span]:
+    """Where two speakers have turns at once."""
+    parts: list[Span] = []
+    open_turns: list[Turn] = []
+    for turn in sorted(turns, key=lambda turn: turn.start_ms):
+        open_turns = [other for other in open_turns if other.end_ms > turn.start_ms]
+        parts += [both for other in open_turns if other.speaker != turn.speaker and (both := turn.clipped(other))]
+        open_turns.append(turn)
+    return union(parts)
+
+
+def contradicts(fact: Fact, transcribed: Sequence[Span], spoken: Sequence[Span], turns: Sequence[Turn]) -> bool:
+    """Whether what a model says of the speech goes against a person.
+
+    Other words for what is transcribed; silence where somebody speaks; and with turns, another count of voices and
+    a voice whose stretch is not one speaker's, or which is counted among several that a person did not tell apart so.
+    """
+    if fact.kind == WORDS:
+        return _meets(fact, transcribed)
+    if fact.kind == PAUSE:
+        return _meets(fact, spoken)
+    if not turns:
+        return False
+    whose = {turn.speaker for turn in turns if turn.overlap_ms(fact)}
+    return fact.kind in (VOICES, OVERLAP) or (fact.kind == VOICE and (len(whose) > 1 or " voice," in fact.text))
+
+
+def words_told(sentences: Sequence[LabelledSentence], base: SpeechAnnotation, start_ms: int) -> str:
+    """The transcript with times from the segment's start; what a model heard outside of a person's stays in it."""
+    heard = [
+        LabelledSentence(start_ms=fact.start_ms, end_ms=fact.end_ms, text=transcript.plain(fact.text))
+        for fact in base.facts
+        if fact.kind == WORDS and not _meets(fact, sentences) and transcript.plain(fact.text)
+    ]
+    return transcript.write(
+        [
+            transcript.Utterance(start_ms=one.start_ms - start_ms, end_ms=one.end_ms - start_ms, text=one.text)
+            for one in sorted([*sentences, *heard], key=lambda one: (one.start_ms, one.end_ms))
+        ]
+    )
+
+
+def _names(labels: Labels) -> dict[str, str]:
+    """What each speaker is called in the segment: by who begins first."""
+    spoken = [(one.start_ms, one.speaker) for one in labels.turns]
+    spoken += [(one.start_ms, one.speaker) for one in labels.sentences if one.speaker]
+    spoken += [(one.start_ms, one.speaker) for one in labels.words if one.speaker]
+    first = dict.fromkeys(speaker for _, speaker in sorted(spoken))
+    return {speaker: f"S{number:02d}" for number, speaker in enumerate(first, 1)}
+
+
+def _speakers(labels: Labels, names: dict[str, str]) -> tuple[Speaker, ...]:
+    voices = {speaker: f"V{number:02d}" for number, speaker in enumerate(labels.speakers, 1)}
+    return tuple(Speaker(name=name, voice=voices.get(speaker)) for speaker, name in names.items())
+
+
+def _voices(turns: Sequence[Turn]) -> list[Fact]:
+    count = len({turn.speaker for turn in turns})
+    if count not in COUNTS:
+        return []
+    whole = Span.of(min(turn.start_ms for turn in turns), max(turn.end_ms for turn in turns))
+    in_order = sorted(turns, key=lambda turn: turn.start_ms)
+    taking_turns = all(one.end_ms <= other.start_ms for one, other in pairwise(in_order))
+    how = "take turns" if taking_turns else "are heard"
+    return [_human(whole, VOICES, f"{COUNTS[count]} voices {how}")]
+
+
+def _rate_wpm(sentences: Sequence[LabelledSentence]) -> float:
+    spoken_ms = sum(span.duration_ms for span in union(sentences))
+    return round(sum(len(one.text.split()) for one in sentences) * 60_000 / spoken_ms, 1)
+
+
+def _is_long(span: Span) -> bool:
+    return span.duration_ms >= TOLD_OVERLAP_MS
+
+
+def _meets(span: Span, others: Iterable[Span]) -> bool:
+    return any(span.overlap_ms(other) for other in others)
+
+
+def _human(span: Span, kind: str, text: str, speaker: str | None = None, label: str | None = None) -> Fact:
+    return Fact(
+        start_ms=span.start_ms,
+        end_ms=span.end_ms,
+        kind=kind,
+        text=text,
+        score=1.0,
+        speaker=speaker,
+        label=label,
+        human=True,
+    )
