@@ -2,7 +2,7 @@
 
 A name may come from people's facts, from the branches' facts or from the detector's events. For one name the best of
 these is taken and the others are not, so nothing is told twice. What is taken and not sure enough is kept as unsure,
-for it makes some questions unfair.
+for it makes some questions unfair; so is what the lesser ones say where the best is silent.
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,9 @@ def heard_in(record: Record, rules: AskRules) -> Heard:
         kept = sorted((one for one in alike if one.rank == best), key=lambda one: (one.start_ms, one.end_ms))
         label = kept[0].label
         sure = [one for one in kept if best == 0 or one.score >= rules.min_score]
-        unsure += [Unsure(start_ms=o.start_ms, end_ms=o.end_ms, label=label) for o in kept if o not in sure]
+        beside = [one for one in alike if one.rank != best and 2 * covered_ms(kept, one) < one.duration_ms]
+        doubtful = [*(one for one in kept if one not in sure), *beside]
+        unsure += [Unsure(start_ms=one.start_ms, end_ms=one.end_ms, label=label) for one in doubtful]
         named += _joined(label, sure)
     named.sort(key=lambda one: (one.start_ms, one.end_ms, one.label))
     return Heard(named=tuple(named), unsure=tuple(unsure))
