@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from schemas import audioset
@@ -21,6 +22,8 @@ from schemas.store import Store, store_at
 
 Line = dict[str, Any]
 LANGUAGES = {"de": "German", "en": "English", "es": "Spanish", "fr": "French", "ja": "Japanese", "zh": "Chinese"}
+KEYS = ("gender", "pitch", "speed", "volume", "age", "clarity", "fluency", "accent", "texture", "emotion", "tone")
+KEYS = (*KEYS, "personality", "summary")
 BRANCHES = ("speech", "sound", "music")
 
 
@@ -293,9 +296,9 @@ def listed(told: Told, items: list[tuple[int, int, str]]) -> str | None:
 
 
 def check_turns(told: Told) -> str | None:
-    sentences(told)
     speech = told.record.branches.speech
-    return listed(told, [(t.start_ms, t.end_ms, t.speaker) for t in speech.turns] if speech else [])
+    turns = speech.turns if speech and speech.outcome == "ok" else ()
+    return listed(told, [(t.start_ms, t.end_ms, t.speaker) for t in turns])
 
 
 def check_speakers(told: Told) -> str | None:
@@ -342,7 +345,7 @@ def check_when(told: Told) -> str | None:
 
 def check_count(told: Told) -> str | None:
     runs = one_name(told, quoted(told)[0])
-    if any(b[0] - a[1] < 300 for a, b in zip(runs, runs[1:], strict=False)):
+    if any(b[0] - a[1] < 300 for a, b in pairwise(runs)):
         return "two times are too near to be told apart"
     return differ(len(runs), int(told.answer))
 
@@ -398,21 +401,7 @@ def check_voice(told: Told) -> str | None:
         return "the branch is not well"
     index = int(told.evidence[0].rpartition("/")[2])
     speaker, body = speech.speakers[index], json.loads(told.answer)
-    keys = [
-        "gender",
-        "pitch",
-        "speed",
-        "volume",
-        "age",
-        "clarity",
-        "fluency",
-        "accent",
-        "texture",
-        "emotion",
-        "tone",
-        "personality",
-        "summary",
-    ]
+    keys = list(KEYS)
     if list(body) != keys:
         return f"its keys are {list(body)}"
     for key in keys:

@@ -20,7 +20,7 @@ commands = typer.Typer(
     help="Sets for training, made of annotated shards.",
 )
 
-EXAMPLE_LETTERS = 110
+EXAMPLE_LETTERS = 90
 
 
 @commands.callback()
@@ -76,10 +76,10 @@ def _named(tasks: str | None) -> tuple[str, ...]:
 
 def _table(receipt: BuildReceipt) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("task", no_wrap=True)
-    table.add_column("samples", justify="right")
-    table.add_column("of", justify="right")
-    table.add_column("for example", no_wrap=True)
+    table.add_column("task", no_wrap=True, min_width=max(map(len, TASKS)))
+    table.add_column("samples", justify="right", no_wrap=True, min_width=7)
+    table.add_column("of", justify="right", no_wrap=True, min_width=7)
+    table.add_column("for example", no_wrap=True, overflow="ellipsis")
     for row in receipt.tasks:
         if row.possible:
             example = f"{row.question} -> {row.answer}" if row.question else ""
