@@ -138,14 +138,16 @@ def is_there(record: Record, evidence: str) -> bool:
         if value is None:
             return False
         value = getattr(value, step)
-    return value not in (None, ()) and (not index or int(index) < len(value))
+    return value is not None and (not index or int(index) < len(value))
 
 
 # ----------------------------------------------------------------------------------------- what is heard
 
 
 def name_said(label: str) -> str:
-    return " ".join(label.split()).replace('"', "'").replace(";", ",").replace("<|", "< |")
+    plain = "".join(" " if ord(c) < 32 or 127 <= ord(c) < 160 else c for c in label)
+    plain = re.sub(r"<(?=\||\s*/?\s*(think|tool)[a-z_]*\s*>)", "\u2039", plain, flags=re.IGNORECASE)
+    return " ".join(plain.split()).replace('"', "'").replace(";", ",")
 
 
 def paint(told: Told) -> None:
@@ -222,6 +224,7 @@ def bare(text: str) -> str:
 
 
 def dense(text: str) -> str:
+    text = text.replace("<", "\u2039")
     return "".join(c for c in text if not c.isspace() and not ord(c) < 32 and not 127 <= ord(c) < 160)
 
 

@@ -20,7 +20,7 @@ commands = typer.Typer(
     help="Sets for training, made of annotated shards.",
 )
 
-EXAMPLE_LETTERS = 90
+COLUMNS = 45  # of the table, beside the example
 
 
 @commands.callback()
@@ -76,10 +76,10 @@ def _named(tasks: str | None) -> tuple[str, ...]:
 
 def _table(receipt: BuildReceipt) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("task", no_wrap=True, min_width=max(map(len, TASKS)))
-    table.add_column("samples", justify="right", no_wrap=True, min_width=7)
-    table.add_column("of", justify="right", no_wrap=True, min_width=7)
-    table.add_column("for example", no_wrap=True, overflow="ellipsis")
+    table.add_column("task", no_wrap=True)
+    table.add_column("samples", justify="right", no_wrap=True)
+    table.add_column("of", justify="right", no_wrap=True)
+    table.add_column("for example", no_wrap=True)
     for row in receipt.tasks:
         if row.possible:
             example = f"{row.question} -> {row.answer}" if row.question else ""
@@ -89,7 +89,8 @@ def _table(receipt: BuildReceipt) -> Table:
 
 def _short(text: str) -> str:
     text = safe(text.replace("\n", " / "))
-    return text if len(text) <= EXAMPLE_LETTERS else f"{text[: EXAMPLE_LETTERS - 1]}…"
+    room = max(20, console.width - COLUMNS)
+    return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
 def _last_line(receipt: BuildReceipt, dest: str) -> str:

@@ -11,7 +11,9 @@ def caption(record: Record, rules: AskRules) -> list[TaskSample]:
     """The unified caption, where every claim of it is sure."""
     claims = record.caption.claims
     answer = paragraphs(record.caption.text)
-    if not answer or any(_claim_score(record, index, rules) < rules.min_score for index in range(len(claims))):
+    if len(answer.split()) < rules.min_caption_words or not claims:
+        return []
+    if any(_claim_score(record, index, rules) < rules.min_score for index in range(len(claims))):
         return []
     return [ask(record, rules, "caption", answer, tuple(dict.fromkeys(e for claim in claims for e in claim.evidence)))]
 
@@ -24,7 +26,8 @@ def branch_captions(record: Record, rules: AskRules) -> list[TaskSample]:
         if said is None or said.outcome is not Outcome.OK or not said.facts:
             continue
         answer = paragraphs(said.caption or ("" if branch is Branch.SPEECH else said.text))
-        if answer and all(fact.human or fact.score >= rules.min_score for fact in said.facts):
+        enough = len(answer.split()) >= rules.min_caption_words
+        if enough and all(fact.human or fact.score >= rules.min_score for fact in said.facts):
             evidence = tuple(f"{branch}/{index}" for index in range(len(said.facts)))
             samples.append(ask(record, rules, f"caption_{branch}", answer, evidence))
     return samples

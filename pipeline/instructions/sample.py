@@ -40,6 +40,7 @@ class AskRules:
     max_disagreement: float = 0.1  # error rate between two recognisers
     absent: float = 0.05  # a profile score below this says that a class is not there
     min_voice_ms: int = 500  # whoever counts as a speaker speaks so long
+    min_caption_words: int = 3  # fewer describe nothing
     per_record: int = 3  # of a task that can be asked several times
 
     def __post_init__(self) -> None:
@@ -85,4 +86,4 @@ def _harmless(text: str) -> str:
         else " "
         for letter in text
     )
-    return _CONTROL_TOKEN.sub("< ", kept)
+    return _CONTROL_TOKEN.sub("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", kept)

@@ -113,7 +113,6 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What is in this recording?",
         "Describe this audio in a few sentences.",
         "What do you hear?",
-        "描述这段音频。",
     ),
     "caption_speech": (
         "Describe the speech in this recording.",
@@ -202,7 +201,6 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What is said in this recording?",
         "Who speaks in this recording?",
         "What language is spoken?",
-        "请转写这段音频。",
     ),
     "no_music": (
         "Describe the music.",
