@@ -150,7 +150,7 @@ def full() -> Record:
         caption="Two people talk calmly.",
         speakers=tuple(Speaker(name=n, description=SpeechCaption(**dict.fromkeys(KEYS, n))) for n in ("S01", "S02")),
     )
-    facts = (heard(200, 2_000, "Bark"), heard(5_000, 7_004, "Bark"), heard(9_000, 12_000, "Rain"))
+    facts = (heard(200, 2_000, "Bark"), heard(5_000, 7_004, "Rain"), heard(9_000, 12_000, "Bark"))
     facts += (heard(14_000, 16_000, "Siren"),)
     sounds = SoundAnnotation(outcome=Outcome.OK, model="m@1", text="two barks, rain, a siren", facts=facts)
     claim = make.claim("A dog barks in the rain.", start_ms=START_MS, end_ms=START_MS + 2_000)
