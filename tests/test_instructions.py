@@ -321,3 +321,12 @@ def test_an_unknown_task_is_refused_by_name():
 )
 def test_kin(one, other, kin):
     assert akin(one, other) is akin(other, one) is kin
+
+
+def test_the_check_finds_answers_of_another_sample():
+    """Each answer put under another question of its task, or spoilt, is told as wrong."""
+    one = full()
+    for sample in asked(one):
+        spoilt = replace(sample, answer="7 nothing of the kind" if not sample.answer.isdigit() else "7")
+        line = json.loads(to_line(spoilt, "audio/a.flac", "s"))
+        assert line_problem(line, one, RULES.min_score), sample.task
