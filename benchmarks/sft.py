@@ -123,7 +123,7 @@ def line_problem(line: Line, record: Record, min_score: float) -> str | None:
         return "there is no check for this task"
     try:
         return CHECKS[told.task](told)
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, TypeError) as error:
         return f"it cannot be read: {error!r}"
 
 
