@@ -1,4 +1,4 @@
-"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, and `model`."""
+"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, `model`, `build`."""
 
 import os
 
@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs import show
+from jobs.build import commands as build_commands
 from jobs.model import check_installed
 from jobs.model import commands as model_commands
 from jobs.recipes import load
@@ -43,6 +44,7 @@ cli = typer.Typer(
 )
 
 cli.add_typer(model_commands, name="model")
+cli.add_typer(build_commands, name="build")
 
 Output = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that shards are written to.")]
 Recipe = Annotated[str, typer.Option(help="The name of a recipe, or file.py:function of your own.")]

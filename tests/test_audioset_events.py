@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import audioset
@@ -33,6 +33,7 @@ def event(start_ms, end_ms, label="Dog", score=0.8):
 # --------------------------------------------------------------------------------------------- windows
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5_000), st.integers(1, 800), st.integers(1, 800))
 def test_windows_cover_every_sample_and_end_with_the_sound(num_samples, window, hop):
     hop = min(hop, window)
@@ -52,6 +53,7 @@ def test_windows_lie_a_hop_apart():
     assert window_starts(30, 40, 20) == [0]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.randoms(use_true_random=False))
 def test_moments_are_weighted_means_of_the_windows_around(num_windows, num_moments, chance):
     centres = np.cumsum([chance.randint(1, 900) for _ in range(num_windows)]).astype(float)
@@ -81,6 +83,7 @@ def test_an_event_lasts_while_its_score_is_above_the_low_threshold():
     assert hysteresis(np.ones(5), 0.5, 0.15) == [(0, 5)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.15, 0.2, 0.3, 0.6]), max_size=30))
 def test_hysteresis_as_one_would_do_it_by_hand(values):
     slow, start = [], None
@@ -114,6 +117,7 @@ def test_one_odd_window_is_no_event():
     assert len(events_of(scores, ("Dog",), centres, Span.of(0, 6_000), EventRules(smooth_windows=1), 1_000)) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 12), st.integers(0, 50))
 def test_events_lie_inside_the_sound_and_are_the_same_again(num_windows, seed):
     scores = np.random.default_rng(seed).random((num_windows, 4)).astype(np.float32)
@@ -126,6 +130,7 @@ def test_events_lie_inside_the_sound_and_are_the_same_again(num_windows, seed):
     assert found == named_events(scores, labels, centres, whole, heard, RULES, 1_000)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 20), st.permutations(range(4)))
 def test_the_order_of_the_labels_changes_nothing(num_windows, seed, order):
     scores = np.random.default_rng(seed).random((num_windows, 4)).astype(np.float32)
@@ -160,6 +165,7 @@ def test_edges_are_those_of_what_stands_out(heard, expected):
     assert (found.start_ms, found.end_ms) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 26_000), st.integers(100, 4_000), st.sampled_from([100, 300, 1_000]))
 def test_what_an_ideal_tagger_hears_has_the_edges_of_what_stands_out(start_ms, duration_ms, enough_ms):
     """A tagger that is sure of every window which holds enough of the sound, and hears nothing in the others.
@@ -234,6 +240,7 @@ def is_covered(one, others, share=0.5):
     return sum(there) >= share * len(there)
 
 
+@settings(deadline=None)
 @given(some_events)
 def test_names_are_resolved_as_one_would_by_hand(heard):
     narrower = {

@@ -1,5 +1,7 @@
 """The tempo over time: one where it does not change, and where it does, when and by how much."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def test_the_stretches_tile_the_sound_and_neighbours_differ(kind, seed):
     spans = curve(at_ms).spans
     assert spans[0].start_ms == 0
     assert spans[-1].end_ms == round(at_ms[-1]) + 400
-    assert all(a.end_ms == b.start_ms and a.bpm != b.bpm for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end_ms == b.start_ms and a.bpm != b.bpm for a, b in itertools.pairwise(spans))
 
 
 @pytest.mark.parametrize("bpm", [60, 97, 133, 180])

@@ -111,7 +111,7 @@ def test_a_recogniser_is_not_asked_where_nobody_sings():
 )
 def test_what_is_sung_is_told_with_its_times(heard):
     annotation = said(heard, transcriber=Writes("so far away from home"))
-    assert [word.text for word in annotation.lyrics] == "so far away from home".split()
+    assert [word.text for word in annotation.lyrics] == ["so", "far", "away", "from", "home"]
     assert annotation.lyrics_language == "en"
     (line,) = [fact for fact in annotation.facts if fact.kind == "lyrics"]
     assert (line.text, line.start_ms) == ("so far away from home", annotation.lyrics[0].start_ms)
