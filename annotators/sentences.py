@@ -103,7 +103,7 @@ def _is_of(voice: Told, words: Told) -> bool:
 
 
 def _says(words: Told, voice: Told | None, segment: Segment) -> Claim:
-    said = f'{_when(words.fact, segment)} {_who(words)} says "{words.text}"'
+    said = f"{_when(words.fact, segment)} {_who(words)} says {_quoted(words)}"
     return _claim([words, voice], f"{said} in {voice.text}.") if voice else _claim([words], f"{said}.")
 
 
@@ -123,12 +123,17 @@ def _music_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
 
 def _plain_claim(told: Told, segment: Segment) -> Claim:
     if told.fact.kind == SUNG:
-        return _claim([told], f'{_when(told.fact, segment)} {_who(told)} sings "{told.text}".')
+        return _claim([told], f"{_when(told.fact, segment)} {_who(told)} sings {_quoted(told)}.")
     return _claim([told], f"{_when(told.fact, segment)} {_in_a_sentence(told.text)}.")
 
 
 def _who(told: Told) -> str:
     return harmless(told.fact.speaker or "") or "someone"
+
+
+def _quoted(told: Told) -> str:
+    """What was heard, without the point that ends it: another follows."""
+    return f'"{told.text.removesuffix(".") or told.text}"'
 
 
 def _in_a_sentence(text: str) -> str:

@@ -15,7 +15,7 @@ from schemas.record import Branch
 
 SPEAKER = re.compile(r"[Ss]0*([1-9][0-9]{0,3})", re.ASCII)
 BRIEF_MS = 1_000
-NEAR, NEAR_OF_A_VOICE = 2, 4  # words; all that is told of a voice is of one thing
+NEAR, NEAR_OF_A_VOICE = 3, 4  # words; all that is told of a voice is of one thing
 ASIDE = re.compile(r"\([^)]*\)")
 TOO_WIDE = frozenset({"Music", "Musical instrument"})  # a church bell lies below them and makes no music
 
