@@ -7,6 +7,8 @@ in time order. A sentence says what its facts say and when, in seconds from the 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from annotators.merging.coherence import differ
+from annotators.merging.listing import listed
 from annotators.sentences import Told, claims_of, facts_of
 from annotators.speech import stretches_of_speech
 from schemas.record import Branch, Caption, Clip, Fact, Outcome, Rejected
@@ -52,8 +54,18 @@ def merged(clip: Clip, config: TemplateMergerConfig) -> Caption:
 
 
 def objection(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    """Why this fact may not become a sentence: the first of the rules that speaks against it."""
+    """Why this fact may not become a sentence: the first rule that speaks against it; what a person wrote may."""
+    if told.fact.human:
+        return None
     return next((reason for rule in OBJECTIONS if (reason := rule(told, clip, config))), None)
+
+
+def is_outranked(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    """What a person wrote is believed before whatever a model heard of the same."""
+    fact = listed(told)
+    by_people = (listed(one) for one in facts_of(clip) if one.fact.human)
+    other = next((one for one in by_people if differ(fact, one)), None)
+    return f"a person says otherwise in {other.id}" if other else None
 
 
 def is_unsure(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
@@ -116,6 +128,7 @@ def _music(clip: Clip) -> tuple[Fact, ...]:
 
 
 OBJECTIONS: tuple[Callable[[Told, Clip, TemplateMergerConfig], str | None], ...] = (
+    is_outranked,
     is_unsure,
     is_speech_in_music,
     is_music_under_speech,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from schemas.record import Branch, Claim, Clip, Fact, Outcome, Segment
 from schemas.span import Span
 
-WORDS, VOICE, MUSIC, SUNG = "transcript", "voice", "music", "lyrics"
+WORDS, VOICE, MUSIC, SUNG, CAPTION = "transcript", "voice", "music", "lyrics", "caption"
 MUSIC_PHRASES = {  # in this order
     MUSIC: "",
     "tempo": "at {}",
@@ -124,6 +124,8 @@ def _music_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
 def _plain_claim(told: Told, segment: Segment) -> Claim:
     if told.fact.kind == SUNG:
         return _claim([told], f"{_when(told.fact, segment)} {_who(told)} sings {_quoted(told)}.")
+    if told.fact.kind == CAPTION:  # of the whole: what it tells of may be anywhere
+        return _claim([told], f"{told.text[0].upper()}{told.text[1:].removesuffix('.')}.")
     return _claim([told], f"{_when(told.fact, segment)} {_in_a_sentence(told.text)}.")
 
 

@@ -14,10 +14,11 @@ from itertools import islice
 from typing import Any
 
 from annotators.captions.chat import ChatConfig
+from annotators.merging.cases import VerifyingRules
 from annotators.merging.lexicon import FUNCTION
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.merging.reading import Proposal
-from annotators.merging.verifying import VerifyingRules, judged
+from annotators.merging.verifying import judged
 from benchmarks.merge_attacks import KINDS, attack
 from benchmarks.merge_cases import case, honest, rows
 from benchmarks.merge_mutations import mutations

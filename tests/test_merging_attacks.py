@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.captions.chat import ChatConfig
+from annotators.merging.cases import VerifyingRules
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.merging.reading import Proposal
-from annotators.merging.verifying import VerifyingRules, judged
+from annotators.merging.verifying import judged
 from benchmarks.merge_attacks import KINDS, attack, attacks, plain
 from benchmarks.merge_cases import case, honest
 from schemas.record import Branch, Caption, Claim

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from annotators.captions.chat import ChatConfig
+from annotators.merging.cases import VerifyingRules
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.merging.numbers import Sort, numbers_of
 from annotators.merging.reading import Proposal
 from annotators.merging.tokens import sentence_of
-from annotators.merging.verifying import VerifyingRules, judged
+from annotators.merging.verifying import judged
 from annotators.merging.words import stems
 from schemas.record import (
     Branches,
@@ -52,6 +53,7 @@ SOUND = (
     fact(0.0, 16.0, "event", "rain", label="Rain"),
     fact(11.0, 13.0, "event", "a siren", label="Siren"),
     fact(7.0, 7.3, "bang", "a loud short broadband burst"),
+    fact(0.0, 16.0, "caption", "a cat meows on a roof"),
     fact(14.0, 15.0, "rising", "a tone that rises from about 200 to 400 Hz", label="Sine wave"),
 )
 MUSIC = (
@@ -112,8 +114,9 @@ TRUE = [
     ("Eleven seconds in, a siren wails.", "sound/2"),
     ("A dog barks, followed by a loud burst at 7.0 s.", "sound/0", "sound/3"),
     ("A dog barking is heard before a siren.", "sound/0", "sound/2"),
-    ("A tone climbs from about 200 to 400 Hz.", "sound/4"),
+    ("A tone climbs from about 200 to 400 Hz.", "sound/5"),
     ("An acoustic guitar plays music in G major at about 96 bpm.", "music/1", "music/2", "music/5"),
+    ("A cat meows on a roof.", "sound/4"),
     ("The music is in 4/4.", "music/3"),
     ("The chords are G, Em, A and D.", "music/4"),
     ("S01 speaks in a low voice while S02 speaks in a high one.", "speech/1", "speech/5"),
@@ -159,12 +162,14 @@ FALSE = [
     ("Jazz music plays.", "genre", "music/0"),
     ("Music plays at 112 beats a minute.", "number '112'", "music/1"),
     ("The music has a hundred and twelve beats a minute.", "number", "music/1"),
-    ("A tone rises from about 400 to 200 Hz.", "elsewhere", "sound/4"),
+    ("A tone rises from about 400 to 200 Hz.", "elsewhere", "sound/5"),
     ("A siren is heard, then a dog barks.", "order", "sound/2", "sound/0"),
     ("A dog barks after a siren.", "order", "sound/0", "sound/2"),
     ("A siren is heard while a dog barks.", "order", "sound/0", "sound/2"),
     ("A dog barks throughout.", "goes on", "sound/0"),
     ("A loud siren is heard.", "no fact has", "sound/2", "sound/3"),
+    ("A cat meows throughout.", "goes on", "sound/4"),
+    ("A cat meows from 0.0 to 16.0 s.", "is at", "sound/4"),
     ("A dog barks in a kitchen.", "place", "sound/0"),
     ("Peter's dog barks.", "Peter's", "sound/0"),
     ("A dog barks at ９ s.", "belongs to no caption", "sound/0"),
