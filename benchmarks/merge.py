@@ -87,7 +87,9 @@ def servers() -> None:
     print(f"\n{'server':22} {'captions':>8} {'its own':>7} {'templates':>9}  the note")
     for name, answer in SERVERS.items():
         with ChatServer(answer) as server:
-            captions = replace(_config(server.url), chat=_chat(server.url, timeout_s=1.0)).build().merge(clips)
+            captions = (
+                replace(_config(server.url), chat=_chat(server.url, timeout_s=5.0, retries=0)).build().merge(clips)
+            )
         _print_row(name, captions, clips)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -128,8 +130,8 @@ def _config(url: str) -> LlmMergerConfig:
     return LlmMergerConfig(chat=_chat(url))
 
 
-def _chat(url: str, timeout_s: float = 60.0) -> ChatConfig:
-    return ChatConfig(url=url, model="tiny", retries=0, timeout_s=timeout_s, connect_s=2.0)
+def _chat(url: str, timeout_s: float = 60.0, retries: int = 3) -> ChatConfig:
+    return ChatConfig(url=url, model="tiny", retries=retries, timeout_s=timeout_s, connect_s=2.0)
 
 
 def _told(request: Request, answers: dict[str, Any]) -> Any:
@@ -179,7 +181,7 @@ SERVERS: dict[str, Callable[[Request], Any]] = {
     "truncated": lambda request: Answer(text='{"claims": [', finish="length"),
     "status 500": lambda request: Answer(status=500, raw=b"out of memory"),
     "status 429": lambda request: Answer(status=429, raw=b"slow down"),
-    "slow": lambda request: Answer(text="{}", delay_s=5.0),
+    "slow": lambda request: Answer(never=True),
     "cut off": lambda request: Answer(text="{}" * 500, closes_after=40),
     "nested deeply": lambda request: "[" * 50_000,
     "huge": lambda request: "x" * 900_000,
