@@ -65,7 +65,7 @@ def is_outranked(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | 
     fact = listed(told)
     by_people = (listed(one) for one in facts_of(clip) if one.fact.human)
     other = next((one for one in by_people if differ(fact, one)), None)
-    return f"a person says otherwise in {other.id}" if other else None
+    return f"a person says {other.text!r} there, {other.id}" if other else None
 
 
 def is_unsure(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:

@@ -224,7 +224,7 @@ def test_what_a_person_wrote_outranks_what_a_model_heard():
     by_person = fact(0.5, 3.2, "transcript", "Good mourning, every one.", score=0.1, human=True, speaker="S01")
     told = prepared(made(speech=(SPEECH[0], by_person)), UNASKED)
     assert [one.id for one in told.listing.facts if one.branch == "speech"] == ["speech/1"]
-    assert any("a person says otherwise in speech/1" in item.reason for item in told.rejected)
+    assert any("a person says 'Good mourning, every one.' there, speech/1" in item.reason for item in told.rejected)
 
 
 def test_of_two_keys_the_surer_is_believed_and_sounds_may_be_many():
