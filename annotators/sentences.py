@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from schemas.record import Branch, Claim, Clip, Fact, Outcome, Segment
 from schemas.span import Span
 
-WORDS, VOICE, MUSIC, SUNG = "transcript", "voice", "music", "lyrics"
+WORDS, VOICE, MUSIC, SUNG, CAPTION = "transcript", "voice", "music", "lyrics", "caption"
 MUSIC_PHRASES = {  # in this order
     MUSIC: "",
     "genre": "heard as {}",
@@ -110,7 +110,7 @@ def _is_of(voice: Told, words: Told) -> bool:
 
 
 def _says(words: Told, voice: Told | None, segment: Segment) -> Claim:
-    said = f'{_when(words.fact, segment)} {_who(words)} says "{words.text}"'
+    said = f"{_when(words.fact, segment)} {_who(words)} says {_quoted(words)}"
     return _claim([words, voice], f"{said} in {voice.text}.") if voice else _claim([words], f"{said}.")
 
 
@@ -172,12 +172,19 @@ def _music_phrases(known: Sequence[Told]) -> list[str]:
 
 def _plain_claim(told: Told, segment: Segment) -> Claim:
     if told.fact.kind == SUNG:
-        return _claim([told], f'{_when(told.fact, segment)} {_who(told)} sings "{told.text}".')
+        return _claim([told], f"{_when(told.fact, segment)} {_who(told)} sings {_quoted(told)}.")
+    if told.fact.kind == CAPTION:  # of the whole: what it tells of may be anywhere
+        return _claim([told], f"{told.text[0].upper()}{told.text[1:].removesuffix('.')}.")
     return _claim([told], f"{_when(told.fact, segment)} {_in_a_sentence(told.text)}.")
 
 
 def _who(told: Told) -> str:
     return harmless(told.fact.speaker or "") or "someone"
+
+
+def _quoted(told: Told) -> str:
+    """What was heard, without the point that ends it: another follows."""
+    return f'"{told.text.removesuffix(".") or told.text}"'
 
 
 def _in_a_sentence(text: str) -> str:

@@ -550,7 +550,7 @@ def test_the_merger_lets_no_model_speak_against_a_person():
     model = Fact(start_ms=0, end_ms=2_000, kind="event", text="a meow", score=1.0)
     told_texts, reasons = caption(human, model, profile=Profile(speech=1.0))
     assert told_texts == ["From 0.0 to 2.0 s a bark."]  # under speech, and unsure: a person says so
-    assert reasons == ["a person says 'a bark' there"]
+    assert reasons == ["a person says 'a bark' there, sound/0"]
     assert caption(replace(human, text=" \x00"), profile=Profile()) == ([], [])
     measured = replace(model, kind="bang", text="a burst", end_ms=1_800)
     elsewhere = replace(model, kind="bang", text="a click", end_ms=100)

@@ -20,6 +20,7 @@ from schemas.network import device_of
 from schemas.weights import Weights, located, model_name
 
 GENERATES = ("seq2seq", "seq2seq_whisper")  # the pipelines that write token by token
+TRANSDUCES = "tdt"  # and the one that does so while it walks over the frames
 
 PARAKEET_V3 = Weights(
     name="nvidia/parakeet-tdt-0.6b-v3", licence="CC-BY-4.0", num_bytes=2_510_000_000, files=("*.json", "*.safetensors")
@@ -96,7 +97,9 @@ class HubTranscriber:
     def __init__(self, config: HubAsrConfig) -> None:
         import torch
         from transformers import pipeline
+        from transformers.utils import logging as told_by_transformers
 
+        told_by_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._config = config
         folder = located(config.weights)
         device = device_of(config.device)
@@ -148,6 +151,9 @@ class HubTranscriber:
 
     def _generation(self, language: str | None) -> dict[str, Any]:
         """Greedy, so that the same sound gives the same words; for models that generate at all."""
+        if self._pipeline.type == TRANSDUCES:  # a step for each frame that it hears, and one for each token
+            frame_ms = 10 * getattr(self._pipeline.model.config.encoder_config, "subsampling_factor", 1)
+            return {"generate_kwargs": {"max_new_tokens": self._config.max_ms // frame_ms + self._config.max_tokens}}
         if self._pipeline.type not in GENERATES:
             return {}
         settings: dict[str, Any] = {"do_sample": False, "num_beams": 1, "max_new_tokens": self._config.max_tokens}
