@@ -14,7 +14,7 @@ from annotators.speech import stretches_of_speech
 from schemas.record import Branch, Caption, Clip, Fact, Outcome, Rejected
 from schemas.span import Span, covered_ms
 
-MODEL = "templates@2"  # counts up when a rule or a sentence changes
+MODEL = "templates@3"  # counts up when a rule or a sentence changes
 BREATH_MS = 500  # a pause up to here is part of the speech
 BANG = "bang"  # a kind of sound that stands out of whatever covers it
 HEARD_WHOLE = ("caption", "timeline")  # what a model that hears everything at once says of the sounds

@@ -125,7 +125,7 @@ def _sound_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
             and one.fact.overlap_ms(name.fact) >= MADE_UP * max(one.fact.duration_ms, name.fact.duration_ms)
         ]
         if free:
-            made_up[name.evidence] = free[0]
+            made_up[name.evidence] = max(free, key=lambda one: one.fact.overlap_ms(name.fact))
     taken = {one.evidence for one in made_up.values()}
     return [
         _claim([one, how], f"{_when(one.fact, segment)} {one.text}, {how.text}.")
