@@ -6,6 +6,7 @@ behind a URL. Either gives text without times; the aligner gives those.
 
 import hashlib
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -137,7 +138,11 @@ class HubTranscriber:
         inputs = [{"raw": resampled(parts[index], rate_hz), "sampling_rate": rate_hz} for index in loud]
         if not inputs:
             return [Transcript(text="") for _ in parts]
-        said = self._pipeline(inputs, batch_size=len(inputs), **self._generation(language))
+        with (
+            warnings.catch_warnings()
+        ):  # a transducer's limit is its frames, of which transformers warns at every batch
+            warnings.filterwarnings("ignore", message="Using the model-agnostic default `max_length`")
+            said = self._pipeline(inputs, batch_size=len(inputs), **self._generation(language))
         text_by_index = {index: self._plain(one["text"]) for index, one in zip(loud, said, strict=True)}
         return [Transcript(text=text_by_index.get(index, ""), language=language) for index in range(len(parts))]
 
@@ -147,7 +152,14 @@ class HubTranscriber:
         return " ".join(text.split())
 
     def _generation(self, language: str | None) -> dict[str, Any]:
-        """Greedy, so that the same sound gives the same words; for models that generate at all."""
+        """Greedy, so that the same sound gives the same words; for models that generate at all.
+
+        A transducer of transformers (5.23) ends with its frames and no token, and without one a stretch that is done
+        before others of its batch is given words until they are; so it is told that padding is an end.
+        """
+        if self._pipeline.type == "tdt":
+            padding = self._pipeline.tokenizer.pad_token_id
+            return {"generate_kwargs": {"eos_token_id": padding, "pad_token_id": padding}}
         if self._pipeline.type not in GENERATES:
             return {}
         settings: dict[str, Any] = {"do_sample": False, "num_beams": 1, "max_new_tokens": self._config.max_tokens}
