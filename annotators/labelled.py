@@ -21,9 +21,10 @@ from schemas.labels import LabelledMusic, Labels
 from schemas.record import Annotation, Branch, Clip, Event, Fact, MusicAnnotation, Outcome, SoundAnnotation
 from schemas.span import Span
 
-MODEL = "labels@1"  # counts up when a rule changes
+MODEL = "labels@2"  # counts up when a rule changes
 METERS = {"4/4": "in four", "3/4": "in three", "2/4": "in two", "6/8": "in six-eight"}
 NEARLY = 0.8  # share of both stretches that two facts of one piece of music have in common
+GROUPS = {"instrument": "Musical instrument", "genre": "Music genre", "mood": "Music mood"}  # by kind of fact
 SINGLE = ("music", "tempo", "key", "meter", "event", "singing")  # kinds of which one is true at a time
 
 
@@ -128,7 +129,7 @@ def contradicts(fact: Fact, human: Fact) -> bool:
     """Whether both speak of one thing at one time: the same kind of fact, or two names for a sound."""
     if not fact.overlap_ms(human):
         return False
-    both_named = fact.label is not None and human.kind in ("event", "music", "singing")
+    both_named = fact.label is not None and human.kind in ("event", "music", "singing", *GROUPS)
     return both_named or (fact.kind == human.kind and fact.kind in SINGLE)
 
 
@@ -164,7 +165,7 @@ def _music_facts(event: Event) -> list[Fact]:
     if kind != "music" or known is None:
         return []
     music = _human(event, "music", "music", "Music")
-    return [music] if known.name == "Music" else [music, named(event)]
+    return [music] if known.name == "Music" else [music, named(event, _kind_in_music(event))]
 
 
 def _known_of(music: LabelledMusic) -> list[Fact]:
@@ -173,8 +174,15 @@ def _known_of(music: LabelledMusic) -> list[Fact]:
     facts += [_human(music, "meter", METERS.get(music.meter, f"in {music.meter}"))] if music.meter else []
     facts += [_human(music, "key", music.key)] if music.key else []
     for name in music.instruments:
-        facts.append(named(Event(start_ms=music.start_ms, end_ms=music.end_ms, label=name, score=1.0)))
+        event = Event(start_ms=music.start_ms, end_ms=music.end_ms, label=name, score=1.0)
+        facts.append(named(event, "instrument"))
     return [*facts, _human(music, "description", music.text)] if music.text else facts
+
+
+def _kind_in_music(event: Event) -> str:
+    """The kind of fact by which trained annotators tell of it, so that it is told with the music."""
+    known = audioset.known(event.label)
+    return next((kind for kind, group in GROUPS.items() if known and audioset.is_a(known.name, group)), "event")
 
 
 def _instruments(labels: Labels) -> tuple[Event, ...]:

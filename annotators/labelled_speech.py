@@ -1,6 +1,6 @@
 """What a person wrote down of speech, as the speech branch tells it. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 
@@ -8,7 +8,7 @@ from schemas import audioset
 from schemas.formats import transcript
 from schemas.labels import LabelledSentence, Labels
 from schemas.record import Annotation, Clip, Fact, Outcome, Speaker, SpeechAnnotation, Turn, Word
-from schemas.span import Span, union
+from schemas.span import Span, Union, union
 
 PAUSE_MS = 500  # a longer one between two words that are in no sentence begins another
 TOLD_OVERLAP_MS = 500  # two at once, to be told
@@ -28,35 +28,33 @@ def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechA
     sentences = [replace(one, speaker=names.get(one.speaker or "")) for one in sentences_of(labels)]
     words = tuple(replace(word, speaker=names.get(word.speaker or "")) for word in labels.words)
     turns = [replace(turn, speaker=names[turn.speaker]) for turn in turns_of(labels)]
+    overlaps = overlaps_of(turns)
     transcribed = [_human(one, WORDS, one.text, one.speaker) for one in sentences]
-    spoken = [*sentences, *words, *turns]
+    spoken, written = Union([*sentences, *words, *turns]), Union(sentences)
     human = [
         *transcribed,
-        *(_human(turn, "turn", "someone speaks", turn.speaker) for turn in turns if not _meets(turn, sentences)),
-        *(
-            _human(event, "speech", label.words, label=label.name)
-            for event, label in named
-            if not _meets(event, spoken)
-        ),
+        *(_human(turn, "turn", "someone speaks", turn.speaker) for turn in turns if not written.meets(turn)),
+        *(_human(event, "speech", label.words, label=label.name) for event, label in named if not spoken.meets(event)),
         *_voices(turns),
-        *(_human(span, OVERLAP, "two voices speak at once") for span in overlaps_of(turns) if _is_long(span)),
+        *(_human(span, OVERLAP, "two voices speak at once") for span in overlaps if _is_long(span)),
     ]
     if not human and base is None:
         return None
     several = len({turn.speaker for turn in turns}) > 1
-    added = [fact for fact in (base.facts if base else ()) if not contradicts(fact, transcribed, spoken, turns)]
-    human = [fact for fact in human if fact.label != SPEECH or not _meets(fact, added)]  # they tell more
+    added = [fact for fact in (base.facts if base else ()) if not contradicts(fact, written, spoken, turns)]
+    more = Union(added)
+    human = [fact for fact in human if fact.label != SPEECH or not more.meets(fact)]  # they tell more
     facts = sorted([*human, *added], key=lambda fact: (fact.start_ms, fact.end_ms, not fact.human, fact.kind))
     base = base or SpeechAnnotation(outcome=Outcome.OK, model=inner.model)
     if sentences:
-        written = words_told(sentences, base, clip.segment.start_ms)
+        text = words_told(sentences, base, clip.segment.start_ms)
         base = replace(
-            base, text=written, words=words, score=1.0, second_text=None, disagreement=None, doubts=(), reason=None
+            base, text=text, words=words, score=1.0, second_text=None, disagreement=None, doubts=(), reason=None
         )
         base = replace(base, rate_wpm=_rate_wpm(sentences))
     if turns:
-        overlaps = overlaps_of(turns)
-        marked = tuple(replace(turn, overlap=any(turn.overlap_ms(span) for span in overlaps)) for turn in turns)
+        at_once = Union(overlaps)
+        marked = tuple(replace(turn, overlap=at_once.meets(turn)) for turn in turns)
         base = replace(base, turns=marked, overlaps=tuple(overlaps), speakers=_speakers(labels, names))
     elif several:
         base = replace(base, speakers=_speakers(labels, names))
@@ -66,13 +64,14 @@ def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechA
         language=labels.language or base.language,
         language_score=1.0 if labels.language else base.language_score,
         reason="; ".join(labels.notes) or base.reason,
-        pauses=tuple(pause for pause in base.pauses if not _meets(pause, spoken)),
+        pauses=tuple(pause for pause in base.pauses if not spoken.meets(pause)),
     )
 
 
 def sentences_of(labels: Labels) -> list[LabelledSentence]:
     """The sentences as they were written, and those that the words outside of them make."""
-    loose = [word for word in labels.words if not _meets(word, labels.sentences)]
+    written = Union(labels.sentences)
+    loose = [word for word in labels.words if not written.meets(word)]
     made: list[list[Word]] = []
     for word in loose:
         last = made[-1][-1] if made else None
@@ -107,25 +106,29 @@ def turns_of(labels: Labels) -> list[Turn]:
 
 def overlaps_of(turns: Sequence[Turn]) -> list[Span]:
     """Where two speakers have turns at once."""
-    parts: list[Span] = []
-    open_turns: list[Turn] = []
-    for turn in sorted(turns, key=lambda turn: turn.start_ms):
-        open_turns = [other for other in open_turns if other.end_ms > turn.start_ms]
-        parts += [both for other in open_turns if other.speaker != turn.speaker and (both := turn.clipped(other))]
-        open_turns.append(turn)
+    by_speaker: dict[str, list[Turn]] = {}
+    for turn in turns:
+        by_speaker.setdefault(turn.speaker, []).append(turn)
+    stretches = [stretch for own in by_speaker.values() for stretch in union(own)]
+    edges = sorted((at_ms, step) for one in stretches for at_ms, step in ((one.start_ms, 1), (one.end_ms, -1)))
+    speaking, parts = 0, []
+    for (at_ms, step), (next_ms, _) in pairwise(edges):
+        speaking += step
+        if speaking > 1 and at_ms < next_ms:
+            parts.append(Span.of(at_ms, next_ms))
     return union(parts)
 
 
-def contradicts(fact: Fact, transcribed: Sequence[Span], spoken: Sequence[Span], turns: Sequence[Turn]) -> bool:
+def contradicts(fact: Fact, written: Union, spoken: Union, turns: Sequence[Turn]) -> bool:
     """Whether what a model says of the speech goes against a person.
 
     Other words for what is transcribed; silence where somebody speaks; and with turns, another count of voices and
     a voice whose stretch is not one speaker's, or which is counted among several that a person did not tell apart so.
     """
     if fact.kind == WORDS:
-        return _meets(fact, transcribed)
+        return written.meets(fact)
     if fact.kind == PAUSE:
-        return _meets(fact, spoken)
+        return spoken.meets(fact)
     if not turns:
         return False
     whose = {turn.speaker for turn in turns if turn.overlap_ms(fact)}
@@ -134,10 +137,11 @@ def contradicts(fact: Fact, transcribed: Sequence[Span], spoken: Sequence[Span],
 
 def words_told(sentences: Sequence[LabelledSentence], base: SpeechAnnotation, start_ms: int) -> str:
     """The transcript with times from the segment's start; what a model heard outside of a person's stays in it."""
+    written = Union(sentences)
     heard = [
         LabelledSentence(start_ms=fact.start_ms, end_ms=fact.end_ms, text=transcript.plain(fact.text))
         for fact in base.facts
-        if fact.kind == WORDS and not _meets(fact, sentences) and transcript.plain(fact.text)
+        if fact.kind == WORDS and not written.meets(fact) and transcript.plain(fact.text)
     ]
     return transcript.write(
         [
@@ -179,10 +183,6 @@ def _rate_wpm(sentences: Sequence[LabelledSentence]) -> float:
 
 def _is_long(span: Span) -> bool:
     return span.duration_ms >= TOLD_OVERLAP_MS
-
-
-def _meets(span: Span, others: Iterable[Span]) -> bool:
-    return any(span.overlap_ms(other) for other in others)
 
 
 def _human(span: Span, kind: str, text: str, speaker: str | None = None, label: str | None = None) -> Fact:

@@ -7,12 +7,14 @@ in time order. A sentence says what its facts say and when, in seconds from the 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from annotators.merging.coherence import differ
+from annotators.merging.listing import listed
 from annotators.sentences import Told, claims_of, facts_of
 from annotators.speech import stretches_of_speech
 from schemas.record import Branch, Caption, Clip, Fact, Outcome, Rejected
 from schemas.span import Span, covered_ms
 
-MODEL = "templates@2"  # counts up when a rule or a sentence changes
+MODEL = "templates@3"  # counts up when a rule or a sentence changes
 BREATH_MS = 500  # a pause up to here is part of the speech
 BANG = "bang"  # a kind of sound that stands out of whatever covers it
 HEARD_WHOLE = ("caption", "timeline")  # what a model that hears everything at once says of the sounds
@@ -58,18 +60,17 @@ def objection(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | Non
     return next((reason for rule in OBJECTIONS if (reason := rule(told, clip, config))), None)
 
 
+def is_outranked(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
+    """What a person wrote is believed before whatever a model heard of the same."""
+    fact = listed(told)
+    by_people = (listed(one) for one in facts_of(clip) if one.fact.human)
+    other = next((one for one in by_people if differ(fact, one)), None)
+    return f"a person says {other.text!r} there, {other.id}" if other else None
+
+
 def is_unsure(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
     score = told.fact.score
     return f"its score {score:.2f} is below {config.min_score:.2f}" if score < config.min_score else None
-
-
-def is_against_a_person(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
-    """A model's fact that tells of the same kind of thing at the same time as a person's."""
-    annotation = clip.branches.get(told.branch)
-    for other in annotation.facts if annotation else ():
-        if other.human and other.kind == told.fact.kind and other.overlap_ms(told.fact):
-            return f"a person says {other.text!r} there"
-    return None
 
 
 def is_speech_in_music(told: Told, clip: Clip, config: TemplateMergerConfig) -> str | None:
@@ -125,7 +126,7 @@ def _music(clip: Clip) -> tuple[Fact, ...]:
 
 
 OBJECTIONS: tuple[Callable[[Told, Clip, TemplateMergerConfig], str | None], ...] = (
-    is_against_a_person,
+    is_outranked,
     is_unsure,
     is_speech_in_music,
     is_music_under_speech,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from schemas.record import Branch, Claim, Clip, Fact, Outcome, Segment
 from schemas.span import Span
 
-WORDS, VOICE, MUSIC, SUNG = "transcript", "voice", "music", "lyrics"
+WORDS, VOICE, MUSIC, SUNG, CAPTION = "transcript", "voice", "music", "lyrics", "caption"
 MUSIC_PHRASES = {  # in this order
     MUSIC: "",
     "genre": "heard as {}",
@@ -110,7 +110,7 @@ def _is_of(voice: Told, words: Told) -> bool:
 
 
 def _says(words: Told, voice: Told | None, segment: Segment) -> Claim:
-    said = f'{_when(words.fact, segment)} {_who(words)} says "{words.text}"'
+    said = f"{_when(words.fact, segment)} {_who(words)} says {_quoted(words)}"
     return _claim([words, voice], f"{said} in {voice.text}.") if voice else _claim([words], f"{said}.")
 
 
@@ -125,7 +125,7 @@ def _sound_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
             and one.fact.overlap_ms(name.fact) >= MADE_UP * max(one.fact.duration_ms, name.fact.duration_ms)
         ]
         if free:
-            made_up[name.evidence] = free[0]
+            made_up[name.evidence] = max(free, key=lambda one: one.fact.overlap_ms(name.fact))
     taken = {one.evidence for one in made_up.values()}
     return [
         _claim([one, how], f"{_when(one.fact, segment)} {one.text}, {how.text}.")
@@ -156,7 +156,9 @@ def _music_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
         known = [one for kind in MUSIC_PHRASES for one in here if one.fact.kind == kind]
         if known:
             runs = "Music runs throughout" if _is_throughout(span, segment) else f"{_when(span, segment)} music runs"
-            claims.append(_claim(known, f"{runs} {', '.join(_music_phrases(known))}".rstrip() + "."))
+            phrases = ", ".join(_music_phrases(known))
+            comma = "," if phrases.startswith("heard as") else ""
+            claims.append(_claim(known, f"{runs}{comma} {phrases}".rstrip() + "."))
     return claims
 
 
@@ -172,12 +174,19 @@ def _music_phrases(known: Sequence[Told]) -> list[str]:
 
 def _plain_claim(told: Told, segment: Segment) -> Claim:
     if told.fact.kind == SUNG:
-        return _claim([told], f'{_when(told.fact, segment)} {_who(told)} sings "{told.text}".')
+        return _claim([told], f"{_when(told.fact, segment)} {_who(told)} sings {_quoted(told)}.")
+    if told.fact.kind == CAPTION:  # of the whole: what it tells of may be anywhere
+        return _claim([told], f"{told.text[0].upper()}{told.text[1:].removesuffix('.')}.")
     return _claim([told], f"{_when(told.fact, segment)} {_in_a_sentence(told.text)}.")
 
 
 def _who(told: Told) -> str:
     return harmless(told.fact.speaker or "") or "someone"
+
+
+def _quoted(told: Told) -> str:
+    """What was heard, without the point that ends it: another follows."""
+    return f'"{told.text.removesuffix(".") or told.text}"'
 
 
 def _in_a_sentence(text: str) -> str:

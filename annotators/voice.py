@@ -84,7 +84,7 @@ def described(voice: Voice, rate_wpm: float | None, nth: int | None = None) -> s
         parts = [f"a {height} voice of about {round(voice.pitch_hz)} Hz"]
     if nth is not None:
         ordinal = ORDINALS[nth] if nth < len(ORDINALS) else f"{nth + 1}th"
-        parts = [f"the {ordinal} voice", parts[0].replace(" voice", " one")]
+        parts = [f"the {ordinal} voice", parts[0].replace("a voice", "one").replace(" voice", " one")]
     if rate_wpm is not None and not SLOW_WPM <= rate_wpm <= FAST_WPM:
         parts.append(f"{'slow' if rate_wpm < SLOW_WPM else 'fast'} at about {round(rate_wpm)} words a minute")
     if voice.loudness_db < FAINT_DB:

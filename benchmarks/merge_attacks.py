@@ -150,7 +150,18 @@ def plain(text: str) -> str:
 
 
 def holding(*phrases: str) -> Callable[[Caption], bool]:
-    return lambda caption: any(plain(phrase) in plain(caption.text) for phrase in phrases)
+    return lambda caption: any(_stands(plain(phrase), plain(caption.text)) for phrase in phrases)
+
+
+def _stands(phrase: str, text: str) -> bool:
+    """Whether the phrase is in the text as words, and not within longer ones: rain is not in trains."""
+    at = text.find(phrase)
+    while at >= 0:
+        before, after = text[at - 1 : at], text[at + len(phrase) : at + len(phrase) + 1]
+        if not (before.isalnum() and phrase[:1].isalnum()) and not (after.isalnum() and phrase[-1:].isalnum()):
+            return True
+        at = text.find(phrase, at + 1)
+    return False
 
 
 def _row(claim: Honest, text: str, **changes: Any) -> dict[str, Any]:

@@ -150,13 +150,22 @@ def record_text(record: Record) -> str:
             continue
         what = annotation.text or (annotation.reason or "")
         lines.append(f"  {branch.value:<8} {annotation.outcome.value}: {what}  [{annotation.model}]")
-    lines.append("  caption")
+        if annotation.caption:
+            lines.append(f"           described: {annotation.caption}")
+        if annotation.text and annotation.reason:
+            lines.append(f"           but {annotation.reason}")
+    by = f"  [{record.caption.merger}]" if record.caption.merger else ""
+    lines.append(f"  caption{by}")
+    lines += [f"    noted: {record.caption.note}"] if record.caption.note else []
     for claim in record.caption.claims:
         span = f"{(claim.start_ms - record.start_ms) / 1000:.2f}-{(claim.end_ms - record.start_ms) / 1000:.2f} s"
-        lines.append(f"    {claim.text}  <- {', '.join(claim.evidence)}  {span}  {claim.score:.2f}")
+        checks = "".join(f"  {check.name} {check.score:.2f}" for check in claim.checks)
+        lines.append(f"    {claim.text}  <- {', '.join(claim.evidence)}  {span}  {claim.score:.2f}{checks}")
     lines += [f"    left out: {rejected.text}  ({rejected.reason})" for rejected in record.caption.rejected]
     if not record.caption.claims:
         lines.append("    (nothing is claimed)")
+    if record.caption.note:
+        lines.append(f"    note: {record.caption.note}")
     return "\n".join(safe(line) for line in lines)
 
 

@@ -77,6 +77,11 @@ class Answer:
     never: bool = False  # holds the connection and says nothing
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = False  # leaving the `with` block waits for every one of them
+    request_queue_size = 128  # as many as may knock at once
+
+
 class ChatServer:
     """Answers on a free port of the loopback interface until the `with` block is left."""
 
@@ -91,8 +96,7 @@ class ChatServer:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._path = path
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = False  # leaving the block waits for every one of them
+        self._http = _Http(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property

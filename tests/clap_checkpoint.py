@@ -8,7 +8,17 @@ from tokenizers import pre_tokenizers
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
-def write(folder: Path, *, fused: bool = False, safe: bool = True, seed: int = 0) -> Path:
+def write(
+    folder: Path,
+    *,
+    fused: bool = False,
+    safe: bool = True,
+    seed: int = 0,
+    spread: float = 1.5,
+    text: dict | None = None,
+    audio: dict | None = None,
+    **sizes: object,
+) -> Path:
     """Config, weights (safetensors, or the older pytorch_model.bin), tokenizer and feature extractor."""
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, RobertaTokenizer
 
@@ -24,6 +34,7 @@ def write(folder: Path, *, fused: bool = False, safe: bool = True, seed: int = 0
             "num_attention_heads": 2,
             "intermediate_size": 32,
             "max_position_embeddings": 514,
+            **(text or {}),
         },
         audio_config={
             "hidden_size": 64,
@@ -33,8 +44,9 @@ def write(folder: Path, *, fused: bool = False, safe: bool = True, seed: int = 0
             "num_hidden_layers": 4,
             "enable_fusion": fused,
             "fusion_type": None,
+            **(audio or {}),
         },
-        projection_dim=16,
+        **({"projection_dim": 16} | sizes),
         initializer_factor=1.0,
     )
     torch.manual_seed(seed)
@@ -42,7 +54,7 @@ def write(folder: Path, *, fused: bool = False, safe: bool = True, seed: int = 0
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.add_(torch.randn_like(parameter) * 1.5)  # its own weights hardly tell sounds apart
+                parameter.add_(torch.randn_like(parameter) * spread)  # its own weights hardly tell sounds apart
     extractor.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)

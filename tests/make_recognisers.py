@@ -80,10 +80,10 @@ def whisper_tokenizer() -> dict:
     }
 
 
-def tiny_whisper_transformers(folder: Path, seed: int = 1) -> Path:
+def tiny_whisper_transformers(folder: Path, seed: int = 1, **sizes: object) -> Path:
     """A Whisper of transformers in the layout of large-v3: its vocabulary, its 128 mels, its windows of 30 s.
 
-    With its own seed it hears several languages, one without spaces among them.
+    With its own seed it hears several languages, one without spaces among them. `sizes` are settings of its config.
     """
     import torch
     from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
@@ -92,23 +92,26 @@ def tiny_whisper_transformers(folder: Path, seed: int = 1) -> Path:
     special = whisper_special_tokens()
     id_by_token = {token: END_OF_TEXT + n for n, token in enumerate(special)}
     torch.manual_seed(seed)
+    small = {
+        "d_model": 16,
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "decoder_ffn_dim": 32,
+        "init_std": 0.5,
+    }
     config = WhisperConfig(
+        **(small | sizes),
         vocab_size=END_OF_TEXT + len(special) + len(TIMES),
         num_mel_bins=128,
-        d_model=16,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=32,
-        decoder_ffn_dim=32,
         max_source_positions=1500,
         max_target_positions=448,
         decoder_start_token_id=id_by_token["<|startoftranscript|>"],
         bos_token_id=END_OF_TEXT,
         eos_token_id=END_OF_TEXT,
         pad_token_id=END_OF_TEXT,
-        init_std=0.5,
     )
     model = WhisperForConditionalGeneration(config).eval()
     model.generation_config = GenerationConfig(
@@ -124,7 +127,7 @@ def tiny_whisper_transformers(folder: Path, seed: int = 1) -> Path:
         task_to_id={"transcribe": id_by_token["<|transcribe|>"], "translate": id_by_token["<|translate|>"]},
         no_timestamps_token_id=id_by_token["<|notimestamps|>"],
         prev_sot_token_id=id_by_token["<|startofprev|>"],
-        alignment_heads=[[1, 0], [1, 1]],
+        alignment_heads=[[config.decoder_layers - 1, head] for head in range(2)],
         max_initial_timestamp_index=50,
         return_timestamps=False,
     )
@@ -153,13 +156,13 @@ def _is_language(token: str) -> bool:
     return token[2:-2] in LANGUAGES
 
 
-def tiny_whisper(folder: Path, seed: int = 1) -> Path:
+def tiny_whisper(folder: Path, seed: int = 1, *, quantization: str | None = None, **sizes: object) -> Path:
     """The same as a CTranslate2 folder, by CTranslate2's own converter."""
     from ctranslate2.converters import TransformersConverter
 
-    made = tiny_whisper_transformers(folder.with_name(folder.name + "-transformers"), seed)
+    made = tiny_whisper_transformers(folder.with_name(folder.name + "-transformers"), seed, **sizes)
     TransformersConverter(str(made), copy_files=["tokenizer.json", "preprocessor_config.json"]).convert(
-        str(folder), force=True
+        str(folder), quantization=quantization, force=True
     )
     shutil.rmtree(made)
     return folder
@@ -171,7 +174,7 @@ MMS_LETTERS = "aienoutsrmkldghybpwcvjzf'qx"
 ENGLISH_LETTERS = "ETAONIHSRDLUMWCFGYPBVK'XJQZ"
 
 
-def tiny_ctc(folder: Path, seed: int = 0, *, like: str = "mms") -> Path:
+def tiny_ctc(folder: Path, seed: int = 0, *, like: str = "mms", **sizes: object) -> Path:
     """A wav2vec 2.0 with a CTC head: `mms` as the aligner of MMS, layers normalised and no token between words;
     `base` as wav2vec2-base-960h, normalised over time, with upper-case letters and `|` between words."""
     import torch
@@ -184,20 +187,23 @@ def tiny_ctc(folder: Path, seed: int = 0, *, like: str = "mms") -> Path:
     vocabulary_file = folder / "vocab.json"
     vocabulary_file.write_text(json.dumps(vocabulary))
     torch.manual_seed(seed)
+    small = {
+        "hidden_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "conv_dim": (16,) * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 2,
+        "initializer_range": 0.5,
+    }
     config = Wav2Vec2Config(
+        **(small | sizes),
         vocab_size=len(vocabulary),
-        hidden_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        conv_dim=(16,) * 7,
         conv_bias=mms,
         feat_extract_norm="layer" if mms else "group",
         do_stable_layer_norm=mms,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=2,
         pad_token_id=0,
-        initializer_range=0.5,
     )
     Wav2Vec2ForCTC(config).eval().save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=mms).save_pretrained(folder)
@@ -210,9 +216,106 @@ def tiny_ctc(folder: Path, seed: int = 0, *, like: str = "mms") -> Path:
 # ------------------------------------------------------------------------------------------ Parakeet
 
 
-def tiny_parakeet(folder: Path, seed: int = 0) -> Path:
-    """A token-and-duration transducer in the files of parakeet-tdt-0.6b-v3: durations that are no tokens, no token for
-    the end."""
+def tiny_parakeet(folder: Path, seed: int = 0, *, encoder: dict | None = None, **sizes: object) -> Path:
+    """A token-and-duration transducer in the layout of parakeet-tdt-0.6b-v3: 8,192 pieces and a blank, 128 mels.
+
+    Its joint network leans to the blank and to steps of some frames, or it would write ten tokens for every frame.
+    """
+    import torch
+    from transformers import (
+        GenerationConfig,
+        ParakeetFeatureExtractor,
+        ParakeetForTDT,
+        ParakeetProcessor,
+        ParakeetTDTConfig,
+        ParakeetTokenizer,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces = 8_192
+    small = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "subsampling_conv_channels": 16,
+    }
+    config = ParakeetTDTConfig(
+        **({"decoder_hidden_size": 32} | sizes),
+        vocab_size=pieces + 1,
+        blank_token_id=pieces,
+        pad_token_id=2,
+        decoder_start_token_id=pieces,
+        encoder_config={
+            **small,
+            **(encoder or {}),
+            "num_mel_bins": 128,
+            "attention_bias": False,
+            "convolution_bias": False,
+            "scale_input": False,
+        },
+    )
+    torch.manual_seed(seed)
+    model = ParakeetForTDT(config).eval()
+    with torch.no_grad():
+        head = model.joint.head
+        head.weight.normal_(0, 32 / head.in_features**0.5)
+        head.bias.zero_()
+        head.bias[pieces] = 6.0
+        head.bias[pieces + 1] = -9.0  # no step is of no frames
+    model.generation_config = GenerationConfig(decoder_start_token_id=pieces, pad_token_id=2)
+    model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(_pieces(pieces)))
+    tokenizer = ParakeetTokenizer(
+        tokenizer_file=str(folder / "tokenizer.json"), unk_token="<unk>", pad_token="<pad>", model_max_length=1 << 30
+    )
+    ParakeetProcessor(
+        ParakeetFeatureExtractor(feature_size=128), tokenizer, blank_token="<blank>", decoder_type="tdt"
+    ).save_pretrained(folder)
+    return folder
+
+
+def _pieces(number: int) -> dict:
+    """A tokenizer of SentencePiece's kind: controls, letters, words that begin with its blank, and <blank> the last."""
+    controls = ["<unk>", "<|nospeech|>", "<pad>", "<|endoftext|>"]
+    letters = [*"abcdefghijklmnopqrstuvwxyzäöüéèßñçøåčšž.,?!'", "\u2581"]
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+    words = (start + "".join(parts) for parts in itertools.product(syllables, repeat=2) for start in ("\u2581", ""))
+    tokens = [*controls, *letters, *itertools.islice(words, number - len(controls) - len(letters))]
+    mark = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": index,
+                "content": text,
+                "special": True,
+                **dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized"], False),
+            }
+            for index, text in [*enumerate(controls), (number, "<blank>")]
+        ],
+        "normalizer": None,
+        "pre_tokenizer": mark,
+        "post_processor": None,
+        "decoder": mark,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": "<unk>",
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": False,
+            "vocab": {token: index for index, token in enumerate(tokens)},
+            "merges": [],
+        },
+    }
+
+
+def babbling_parakeet(folder: Path, seed: int = 0) -> Path:
+    """The same kind, of a few syllables, which goes on writing wherever it is asked to."""
     import torch
     from tokenizers import Tokenizer, decoders, models
     from transformers import (

@@ -1,6 +1,6 @@
 """Taggers of AudioSet in the format of the real one, small and random: config, feature extractor and safetensors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,18 @@ NAMES = tuple(label.name for label in audioset.labels())
 FRAMES = 256  # of 10 ms: what the small network hears
 
 
-def save(folder: Path, order: Sequence[int] | None = None, names: Sequence[str] = NAMES) -> Path:
+def save(
+    folder: Path,
+    order: Sequence[int] | None = None,
+    names: Sequence[str] = NAMES,
+    *,
+    frames: int = FRAMES,
+    heard: Mapping[str, float] | None = None,
+    **sizes: object,
+) -> Path:
     """An Audio Spectrogram Transformer whose label at place i is `names[order[i]]`; otherwise always the same.
+
+    `heard` are names with the logit they have on average, where it is another than -4.
 
     Its weights are wide enough that different sounds score differently, and most classes score low.
     """
@@ -24,12 +34,10 @@ def save(folder: Path, order: Sequence[int] | None = None, names: Sequence[str] 
     torch.set_num_threads(1)
     order = list(range(len(names))) if order is None else list(order)
     written = [names[index] for index in order]
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     config = ASTConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_length=FRAMES,
+        **(small | sizes),
+        max_length=frames,
         initializer_range=0.2,
         id2label=dict(enumerate(written)),
         label2id={name: index for index, name in enumerate(written)},
@@ -38,12 +46,15 @@ def save(folder: Path, order: Sequence[int] | None = None, names: Sequence[str] 
         torch.manual_seed(0)
         network = ASTForAudioClassification(config)
     chance = np.random.default_rng(1)
-    heads = chance.standard_normal((len(names), 32)).astype(np.float32) * 0.5
+    heads = chance.standard_normal((len(names), config.hidden_size)).astype(np.float32) * 0.5
+    heads *= (32 / config.hidden_size) ** 0.5
     with torch.no_grad():
         network.classifier.dense.weight.copy_(torch.from_numpy(heads[order]))
         network.classifier.dense.bias.fill_(-4.0)
+        for name, logit in (heard or {}).items():
+            network.classifier.dense.bias[written.index(name)] = logit
     network.save_pretrained(folder)
-    ASTFeatureExtractor(max_length=FRAMES).save_pretrained(folder)
+    ASTFeatureExtractor(max_length=frames).save_pretrained(folder)
     return folder
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.route import AnnotateConfig
+from jobs.recipes import gpu
+from pipeline.route import CPU_GEAR, AnnotateConfig
 from schemas.record import Annotation, Branch, Clip
 from schemas.weights import Weights
 from tests import make
@@ -89,3 +90,8 @@ class LosesItsCard(Says):
         if os.getpid() in _lost:
             raise RuntimeError(CARD_LOST)
         return Says.annotate(self, clips)
+
+
+def gpu_on_processors() -> AnnotateConfig:
+    """The recipe `gpu` where there is no GPU: what it makes does not depend on where it is made."""
+    return replace(gpu(), gear=CPU_GEAR)

@@ -107,6 +107,7 @@ def test_noise_and_silence_have_no_pitch():
 def test_voices_are_counted_however_many_there_are(nth, told):
     voice = Voice(pitch_hz=120.0, pitch_range_semitones=3.0, loudness_db=-20.0, voiced_ratio=0.6)
     assert described(voice, None, nth) == f"{told}, a low one of about 120 Hz"
+    assert described(replace(voice, pitch_hz=None), None, nth) == f"{told}, one without clear pitch"
 
 
 def test_pauses_do_not_slow_a_speaker_down():

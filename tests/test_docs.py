@@ -1,4 +1,4 @@
-"""The Python in the documentation runs."""
+"""The Python in the documentation runs, and its tables are true."""
 
 import re
 import subprocess
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobs.demo import make_recordings
+from jobs.doctor import models_in, servers_in
+from jobs.recipes import gpu, load
+from pipeline.route import fingerprint
 from tests.test_model_commands import earmark
 
 ROOT = Path(__file__).parents[1]
@@ -25,3 +28,22 @@ def test_the_examples_of_the_model_run_one_after_the_other(tmp_path):
     done = subprocess.run(program, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "S01 2010 and good day False\n" in done.stdout
+
+
+def test_the_recipes_of_the_documentation_are_recipes(tmp_path):
+    (block,) = BLOCK.findall((ROOT / "docs" / "gpu.md").read_text())
+    (tmp_path / "my_recipes.py").write_text(block)
+    configs = [load(f"{tmp_path}/my_recipes.py:{name}")[0] for name in ("for_products", "our_own", "on_small_cards")]
+    products, own, small = configs
+    assert {weights.licence for weights in models_in(products)} <= {"MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-4.0"}
+    assert {weights.name for weights in models_in(own)} >= {"./checkpoints/round-1", "/models/whisper-ct2"}
+    assert ("http://captions:8000/v1", "moss-audio") in servers_in(small)
+    assert sum(gear.gpus for gear in small.gear) == 2.0
+    assert len({fingerprint(config) for config in (gpu(), *configs)}) == 4
+
+
+def test_every_model_of_the_recipe_is_in_the_table_with_its_licence():
+    table = (ROOT / "docs" / "gpu.md").read_text()
+    for weights in models_in(gpu()):
+        (row,) = [line for line in table.splitlines() if f"`{weights.name}`" in line]
+        assert weights.licence in row

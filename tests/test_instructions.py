@@ -262,6 +262,93 @@ def test_a_persons_name_goes_before_a_models():
     assert sample.answer == "1.00 - 2.00"
 
 
+ALL_SAID = ("transcribe", "transcribe_sentences", "transcribe_words", "diarise")
+
+
+@pytest.mark.parametrize(
+    ("untold", "tasks"),
+    [
+        pytest.param(None, {*ALL_SAID, "turns", "speakers"}, id="all is told"),
+        pytest.param(Event(start_ms=START_MS, end_ms=START_MS + 3_900, label="Speech", score=0.9), set(), id="speech"),
+        pytest.param(
+            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 9_001, label="Conversation", score=0.5), set(), id="talk"
+        ),
+        pytest.param(
+            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 9_000, label="Speech", score=0.9),
+            {*ALL_SAID, "turns", "speakers"},
+            id="short",
+        ),
+        pytest.param(
+            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 12_000, label="Speech", score=0.4),
+            {*ALL_SAID, "turns", "speakers"},
+            id="unsure",
+        ),
+        pytest.param(
+            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 12_000, label="Bark", score=0.9),
+            {*ALL_SAID, "turns", "speakers"},
+            id="no speech",
+        ),
+    ],
+)
+def test_what_is_said_is_asked_only_where_all_of_it_is_told(untold, tasks):
+    one = record(spoken("a", "b", "c", "d", speakers=("S01", "S02")), events=(untold,) if untold else ())
+    assert {sample.task for sample in asked(one, *ALL_SAID, "turns", "speakers")} == tasks
+
+
+@pytest.mark.parametrize("human", [True, False])
+def test_a_turn_whose_words_nobody_wrote_makes_a_transcript_no_whole(human):
+    said = spoken("a", "b", "c", "d")
+    more = Turn(start_ms=START_MS + 9_000, end_ms=START_MS + 12_000, speaker="S01", score=0.9)
+    heard_of = Fact(
+        start_ms=more.start_ms, end_ms=more.end_ms, kind="turn", text="someone speaks", score=1, human=human
+    )
+    assert asked(record(replace(said, turns=(*said.turns, more))), *ALL_SAID) == []
+    assert (asked(record(replace(said, facts=(*said.facts, heard_of))), *ALL_SAID, "turns") == []) is human
+
+
+@pytest.mark.parametrize("label", ["Speech", "Male speech, man speaking", "Singing", "Piano", "Radio", "Conversation"])
+def test_what_goes_on_through_pauses_is_not_counted(label):
+    one = sound(heard(0, 2_000, label), heard(5_000, 7_000, label), heard(9_000, 9_500, "Bark"))
+    assert {s.answer for s in asked(one, "count")} == {"1"}
+    assert all('"Bark"' in s.question for s in asked(one, "count", "choice_count"))
+
+
+@pytest.mark.parametrize("label", ["Silence", "Inside, small room", "Outside, rural or natural"])
+def test_silence_and_places_are_no_sounds(label):
+    bare = sound(heard(2_000, 4_000, "Bark"), heard(9_000, 12_000, "Rain"))
+    place = Event(start_ms=START_MS, end_ms=START_MS + LENGTH_MS, label=label, score=0.9)
+    told = sound(*bare.branches.sound.facts, heard(0, LENGTH_MS, label))
+    tasks = set(TASKS) - {"choice_present"}
+    for one in (replace(bare, events=(place,)), told):
+        assert [(s.question, s.answer) for s in asked(one, *tasks)] == [
+            (s.question, s.answer) for s in asked(bare, *tasks)
+        ]
+
+
+def test_a_name_that_audioset_does_not_have_leaves_nothing_certain_and_is_no_option():
+    assert asked(sound(heard(0, 2_000, "Rain"), heard(5_000, 7_000, "woof")), "choice_present") == []
+    (sample,) = asked(sound(heard(0, 2_000, "Rain"), heard(5_000, 7_000, "rain on tin")), "choice_present")
+    assert ". Rain" in sample.question
+
+
+def test_a_branch_is_described_in_sentences_of_the_caption_or_in_a_model_s():
+    facts = (heard(0, 2_000, "Bark"), heard(5_000, 7_000, "Rain"))
+    sounds = SoundAnnotation(outcome=Outcome.OK, model="m@1", text="a dog barking; rain", facts=facts)
+    claims = [make.claim(f"From {i} to 2 s {f.text}.", (f"sound/{i}",), start_ms=f.start_ms, end_ms=f.end_ms)
+              for i, f in enumerate(facts)]  # fmt: skip
+    (sample,) = asked(record(sound=sounds, caption=make.caption(*claims)), "caption_sound")
+    assert (sample.answer, sample.evidence) == ("From 0 to 2 s Bark. From 1 to 2 s Rain.", ("sound/0", "sound/1"))
+    assert asked(record(sound=sounds), "caption_sound") == []
+    described = replace(sounds, caption="A dog barks in the rain.")
+    (sample,) = asked(record(sound=described, caption=make.caption(*claims)), "caption_sound")
+    assert sample.answer == "A dog barks in the rain."
+
+
+def test_chords_that_are_none_are_no_progression():
+    none = replace(played(), chords=(Chord(start_ms=START_MS, end_ms=START_MS + 9_000, name="N", score=0.9),))
+    assert asked(record(music=none), "chords", "chord_at") == []
+
+
 def test_doubted_words_are_not_taught():
     for change in ({"doubts": ("too fast",)}, {"disagreement": 0.5}):
         heard_only = replace(spoken("a", "b", human=False), **change)

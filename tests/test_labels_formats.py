@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from praatio import textgrid as praat
 
 from pipeline.labels import ctm, own_json, plain_text, rttm, textgrid
-from pipeline.labels.parts import MAX_BYTES, clean
+from pipeline.labels.parts import MAX_BYTES, MAX_PER_MINUTE, check_density, clean, shown
 from schemas.errors import LabelError
 from schemas.formats import transcript
 from schemas.labels import LabelledSentence, Labels
@@ -242,3 +242,40 @@ def test_control_characters_and_line_breaks_of_a_label_are_spaces():
     body = {"events": [{"start": 0, "end": 1, "label": "a\x1b[31m\u202e\u2028 <script>\ud800"}]}
     (event,) = own_json.read(json.dumps(body).encode(), "a.json", TALK).events
     assert event.label == "a [31m <script>"
+
+
+@pytest.mark.parametrize(
+    ("read", "row"),
+    [
+        (ctm.read, "talk 1 {i} 1 w\n"),
+        (rttm.read, "SPEAKER talk 1 {i} 1 <NA> <NA> x <NA> <NA>\n"),
+        (plain_text.read, "{i}\t{i}\tBark\n"),
+        (plain_text.read, '{i}\t{i}\t"so"\n'),
+    ],
+)
+def test_labels_without_end_are_refused_before_all_are_read(monkeypatch, read, row):
+    monkeypatch.setattr("pipeline.labels.parts.MAX_LABELS", 3)
+    rows = [row.format(i=i) for i in range(4)]
+    assert read("".join(rows[:3]).encode(), "talk.x", TALK)
+    with pytest.raises(LabelError, match="over 3 labels"):
+        read("".join([*rows, "no row at all\n"]).encode(), "talk.x", TALK)
+
+
+def test_more_labels_in_a_minute_than_anyone_writes_are_refused():
+    def labels(number: int, length_ms: int, step_ms: int) -> Labels:
+        starts = range(120_000, 120_000 + number * step_ms, step_ms)
+        return Labels(
+            files=("a",), events=tuple(Event(start_ms=at, end_ms=at + length_ms, label="x", score=1.0) for at in starts)
+        )
+
+    check_density(labels(MAX_PER_MINUTE, 10, 10), "a.txt")
+    check_density(labels(3 * MAX_PER_MINUTE, 10, 10), "a.txt")
+    with pytest.raises(LabelError, match=r"a.txt: .* touch the minute from 120 s"):
+        check_density(labels(MAX_PER_MINUTE + 1, 9, 9), "a.txt")
+    with pytest.raises(LabelError, match="touch the minute"):
+        check_density(labels(2 * MAX_PER_MINUTE, 300_000, 20), "a.txt")
+
+
+def test_what_is_shown_of_a_line_fits_into_a_sentence():
+    assert shown("a\n" * 9_999_999) == "a " * 38 + "a..."
+    assert shown("x" * 80) == "x" * 80

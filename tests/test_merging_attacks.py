@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.captions.chat import ChatConfig
+from annotators.merging.cases import VerifyingRules
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.merging.reading import Proposal
-from annotators.merging.verifying import VerifyingRules, judged
+from annotators.merging.verifying import judged
 from benchmarks.merge_attacks import KINDS, attack, attacks, plain
 from benchmarks.merge_cases import case, honest
 from schemas.record import Branch, Caption, Claim
@@ -25,7 +26,7 @@ def letters(text):
 
 
 def config(server, **changes):
-    return LlmMergerConfig(chat=ChatConfig(url=server.url, model=server.model, retries=0, **changes))
+    return LlmMergerConfig(chat=ChatConfig(url=server.url, model=server.model, **changes))
 
 
 def is_writing(request: Request) -> bool:
@@ -55,7 +56,8 @@ def test_none_of_five_hundred_inventions_gets_through_and_what_is_true_beside_th
         answers |= {listing.document: one.answer for listing, one in zip(listings, made, strict=True)}
         assert len(answers) == NUM_ATTACKS
         captions = merging.build().merge([one.made.clip for one in made])
-        assert len(server.requests) == 2 * NUM_ATTACKS
+        assert len(server.requests) >= 2 * NUM_ATTACKS
+    assert not [caption.note for caption in captions if caption.note and "no plan" in caption.note]
     through = [(one.kind, one.text) for one, caption in zip(made, captions, strict=True) if one.through(caption)]
     assert through == []
     told = wanted = 0

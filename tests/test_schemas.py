@@ -26,7 +26,7 @@ from schemas.record import (
 )
 from schemas.rows import arrow_schema, from_row, to_row
 from schemas.shard import IndexRow, Receipt, from_members, parse_record, to_members
-from schemas.span import Span, covered_ms, ms_of, sample_at, union
+from schemas.span import Span, Union, covered_ms, ms_of, sample_at, union
 from tests.make import branches, caption, claim, record, tone, waveform
 
 
@@ -66,6 +66,7 @@ def test_a_union_covers_what_its_spans_cover(some, within):
     covered = {t for span in some for t in range(span.start_ms, span.end_ms)}
     merged = union(some)
     assert {t for span in merged for t in range(span.start_ms, span.end_ms)} == covered
+    assert Union(some).meets(within) is any(span.overlap_ms(within) for span in some)
     assert all(a.end_ms < b.start_ms for a, b in itertools.pairwise(merged))
     assert covered_ms(some, within) == len(covered & set(range(within.start_ms, within.end_ms)))
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from annotators.labelled import LabelledConfig
-from annotators.merge import TemplateMergerConfig
+from annotators.labelled_speech import overlaps_of
+from annotators.merge import TemplateMergerConfig, merged
 from jobs.recipes import sidecar
 from pipeline.annotate import plan_new, standing, unfinished
 from pipeline.labels.beside import LabelsConfig, etag_with, names_beside
@@ -19,7 +22,7 @@ from pipeline.route import AnnotateConfig, route
 from pipeline.sources import find
 from pipeline.steps import Cut, Decode, run_local
 from schemas.errors import ConfigError
-from schemas.labels import LabelledSentence, Labels
+from schemas.labels import LabelledMusic, LabelledSentence, Labels
 from schemas.record import (
     Branch,
     Branches,
@@ -410,7 +413,7 @@ def test_speech_is_the_person_s_and_what_adds_to_it(heard):
     speech = told(Branch.SPEECH, heard[Branch.SPEECH], LABELS)
     assert (speech.outcome, speech.model, speech.language, speech.pitch_hz) == (
         Outcome.OK,
-        "labels@1+ears@1",
+        "labels@2+ears@1",
         "en",
         99.0,
     )
@@ -475,6 +478,49 @@ def test_a_person_is_heard_where_the_inner_annotator_is_silent(branch):
     assert all(fact.human and fact.score == 1.0 for fact in annotation.facts)
 
 
+def test_a_person_s_instruments_kinds_and_moods_are_told_with_the_music():
+    whole = {"start_ms": 0, "end_ms": 2_000}
+    music = LabelledMusic(**whole, instruments=("Piano", "a saw"), text="a slow waltz")
+    events = tuple(Event(**whole, label=name, score=1.0) for name in ("Jazz", "Sad music", "Song"))
+    inner = MusicAnnotation(
+        outcome=Outcome.OK,
+        model="ears@1",
+        facts=(Fact(**whole, kind="instrument", text="a guitar", label="Guitar", score=1.0),),
+    )
+    said = told(Branch.MUSIC, inner, Labels(files=("a",), music=(music,), events=events))
+    merged_clip = replace(clip(), branches=Branches(music=said))
+    (caption,) = TemplateMergerConfig().build().merge([merged_clip])
+    (known,) = [claim.text for claim in caption.claims if "music runs" in claim.text.lower()]
+    assert "heard as jazz heard as sad music with a piano and a saw" in known.replace(",", "")
+    assert sorted(claim.text for claim in caption.claims if claim.text != known) == [
+        "From 0.0 to 2.0 s a slow waltz.",
+        "From 0.0 to 2.0 s a song.",
+    ]
+    assert "guitar" not in caption.text
+
+
+def test_of_what_is_measured_in_a_named_sound_the_likest_is_told_with_it():
+    def fact(end_ms: int, text: str, **more: object) -> Fact:
+        kind = "event" if "human" in more else "repeated"
+        return Fact(start_ms=0, end_ms=end_ms, kind=kind, text=text, score=0.9, **more)
+
+    facts = (fact(1_200, "3 bursts"), fact(1_900, "5 bursts"), fact(2_000, "coughing", human=True, label="Cough"))
+    sounds = SoundAnnotation(outcome=Outcome.OK, model="m@1", facts=facts)
+    caption = merged(replace(clip(), branches=Branches(sound=sounds)), TemplateMergerConfig())
+    assert "From 0.0 to 2.0 s coughing, 5 bursts." in [claim.text for claim in caption.claims]
+
+
+SPEAKERS = st.sampled_from("abc")
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20), SPEAKERS), max_size=9))
+def test_two_speak_at_once_where_turns_of_two_meet(rows):
+    turns = [Turn(start_ms=start, end_ms=start + length, speaker=name) for start, length, name in rows]
+    at_once = {t for span in overlaps_of(turns) for t in range(span.start_ms, span.end_ms)}
+    speaking = [{turn.speaker for turn in turns if turn.start_ms <= t < turn.end_ms} for t in range(70)]
+    assert at_once == {t for t, names in enumerate(speaking) if len(names) > 1}
+
+
 def test_turns_at_once_and_words_alone():
     labels = Labels(
         files=("a",),
@@ -504,7 +550,7 @@ def test_the_merger_lets_no_model_speak_against_a_person():
     model = Fact(start_ms=0, end_ms=2_000, kind="event", text="a meow", score=1.0)
     told_texts, reasons = caption(human, model, profile=Profile(speech=1.0))
     assert told_texts == ["From 0.0 to 2.0 s a bark."]  # under speech, and unsure: a person says so
-    assert reasons == ["a person says 'a bark' there"]
+    assert reasons == ["a person says 'a bark' there, sound/0"]
     assert caption(replace(human, text=" \x00"), profile=Profile()) == ([], [])
     measured = replace(model, kind="bang", text="a burst", end_ms=1_800)
     elsewhere = replace(model, kind="bang", text="a click", end_ms=100)

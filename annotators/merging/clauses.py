@@ -151,6 +151,11 @@ def _is_of_a_person(number: Number, before: str, tokens: Sequence[Token]) -> boo
     return number.sort is Sort.ORDINAL and _word(tokens, number.last) in lexicon.PERSONS | {"one"}
 
 
+def has_times(evidence: Evidence) -> bool:
+    """Whether its span is that of what it tells of."""
+    return evidence.fact.kind not in lexicon.UNTIMED_KINDS
+
+
 def quoted_by(quote: Token, cited: Iterable[Evidence]) -> list[Evidence]:
     """The cited facts in which these words stand one after the other."""
     words = heard_of(quote.text).words
@@ -246,9 +251,9 @@ def _narrowed(clause: Clause, cited: Sequence[Evidence], segment: Segment, toler
     left = [one for one in cited if not clause.speakers or not one.speakers or one.speakers & clause.speakers]
     of_them = left
     for time in clause.times:
-        if time.means is Means.LATER or agree_together(time, [one.fact for one in left], segment):
+        if time.means is Means.LATER or agree_together(time, [one.fact for one in left if has_times(one)], segment):
             continue
-        left = [one for one in left if agrees(time, one.fact, segment)]
+        left = [one for one in left if has_times(one) and agrees(time, one.fact, segment)]
     left = [
         one for one in of_them if one in left or any(is_told_with(one.fact, other.fact, tolerance_ms) for other in left)
     ]

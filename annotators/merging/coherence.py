@@ -14,7 +14,7 @@ def contradiction(fact: Listed, facts: Iterable[Listed]) -> str | None:
     """Why this fact is not to be believed beside the others, or None."""
     for other in facts:
         if other.human and not fact.human and differ(fact, other):
-            return f"a person says otherwise in {other.id}"
+            return f"a person says {other.text!r} there, {other.id}"
         if fact.human == other.human and fact.kind in SINGLE_KINDS and differ(fact, other) and _is_surer(other, fact):
             return f"{other.id} is surer ({other.score:.2f} to {fact.score:.2f}) and says otherwise"
     return None

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 from annotators.merging import lexicon
@@ -15,7 +15,7 @@ from schemas.record import Branch
 
 SPEAKER = re.compile(r"[Ss]0*([1-9][0-9]{0,3})", re.ASCII)
 BRIEF_MS = 1_000
-NEAR, NEAR_OF_A_VOICE = 2, 4  # words; all that is told of a voice is of one thing
+NEAR, NEAR_OF_A_VOICE = 3, 4  # words; all that is told of a voice is of one thing
 ASIDE = re.compile(r"\([^)]*\)")
 TOO_WIDE = frozenset({"Music", "Musical instrument"})  # a church bell lies below them and makes no music
 
@@ -48,7 +48,7 @@ class Evidence:
         return any(number.same(own) for own in self.numbers)
 
 
-@cache
+@lru_cache(maxsize=1_024)
 def evidence_of(fact: Listed) -> Evidence:
     is_heard = fact.kind in lexicon.HEARD_KINDS
     tokens = () if is_heard else tokens_of(fact.text)
@@ -144,7 +144,8 @@ def negated(tokens: tuple[Token, ...]) -> list[int]:
 
 
 def is_negation(token: Token) -> bool:
-    return token.word in lexicon.NEGATIONS or token.word in lexicon.DENIALS or token.word.endswith("n't")
+    is_one = token.word in lexicon.NEGATIONS or token.word in lexicon.DENIALS or token.word.endswith("n't")
+    return is_one and token.piece is Piece.WORD
 
 
 def _speakers(fact: Listed, tokens: tuple[Token, ...]) -> frozenset[int]:

@@ -85,6 +85,7 @@ BRANCH_WORDS = {
 
 NEGATED_BY_KIND = {"pause": "speak talk say speech voice word"}
 HEARD_KINDS = frozenset({"transcript", "lyrics"})  # their words were heard: in a caption they stand in quotation marks
+UNTIMED_KINDS = frozenset({"caption"})  # their span is the segment's; what they tell of may be anywhere in it
 SINGLE_KINDS = words_of("tempo meter key dynamics language gender age emotion accent genre mood music_key")
 """Of these only one can be true of a voice, or of the music, at a time."""
 

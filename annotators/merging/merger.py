@@ -14,6 +14,7 @@ from annotators.base import ClaimCheck
 from annotators.captions.chat import Chat, ChatConfig, Said
 from annotators.merge import MODEL as TEMPLATES
 from annotators.merge import TemplateMergerConfig, objection
+from annotators.merging.cases import VerifyingRules
 from annotators.merging.coherence import believed
 from annotators.merging.listing import Listed, Listing, ListingRules, listed, listing_of
 from annotators.merging.prompts import (
@@ -28,7 +29,7 @@ from annotators.merging.prompts import (
 )
 from annotators.merging.reading import Plan, claims_of_answer, plan_of_answer, shown
 from annotators.merging.telling import is_told, told_once
-from annotators.merging.verifying import VerifyingRules, verified
+from annotators.merging.verifying import verified
 from annotators.sentences import WORDS, Told, claims_of, facts_of
 from schemas.record import Branch, Caption, Check, Claim, Clip, Rejected
 
@@ -156,7 +157,7 @@ def prepared(clip: Clip, config: LlmMergerConfig) -> Task:
     told: list[Told] = []
     doubted: list[tuple[Told, str]] = []
     for one in facts_of(clip):
-        reason = None if one.fact.human else objection(one, clip, config.template)
+        reason = objection(one, clip, config.template)
         if reason:
             doubted.append((one, reason))
         else:

@@ -24,7 +24,9 @@ def is_out_of_order(parsed: Parsed, tolerance_ms: int) -> str | None:
         first, second = (clause, other) if word == "after" else (other, clause)
         holds: Order = _at_once if word in lexicon.AT_ONCE else _in_turn
         one, two = _supports(parsed, first), _supports(parsed, second)
-        if one and two and not any(holds(a.fact, b.fact, tolerance_ms) for a in one for b in two):
+        pairs = [(a.fact, b.fact) for a in one for b in two]
+        pairs = [(a, b) for a, b in pairs if a is not b] or pairs  # of a word that two facts have, it is the other's
+        if pairs and not any(holds(a, b, tolerance_ms) for a, b in pairs):
             return f"its evidence is not in the order that {word!r} tells"
     return None
 
@@ -46,6 +48,11 @@ def _supports(parsed: Parsed, clause: Clause) -> Sequence[Evidence]:
         tuple(quoted_by(token, clause.evidence))
         for token in parsed.tokens[clause.first : clause.last]
         if token.piece is Piece.QUOTE
+    ]
+    holding += [
+        tuple(one for one in clause.evidence if one.holds(number))
+        for number in parsed.numbers
+        if clause.first <= number.first < clause.last
     ]
     fewest = min((len(held) for held in holding if held), default=0)
     return [one for held in holding if len(held) == fewest for one in held]

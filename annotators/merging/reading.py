@@ -166,8 +166,9 @@ def _check_depth(text: str) -> None:
                 return
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+def _no_number(name: str) -> float:
+    """NaN and Infinity are no JSON, and cost the claim they stand in."""
+    return math.nan
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once, parse_int=_whole)
+_DECODER = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_once, parse_int=_whole)
 
 
 def _rows(value: object) -> list[Any]:

@@ -68,11 +68,11 @@ def times_of(tokens: Sequence[Token], numbers: Sequence[Number], segment: Segmen
                     to_ms=following.value,
                     first=number.first,
                     last=following.last,
-                    tolerance_ms=tolerance_ms,
+                    tolerance_ms=max(_tolerance_ms(one, tolerance_ms) for one in (number, following)),
                 )
             )
         elif number.sort is Sort.TIME:
-            found.append(_single(tokens, number, tolerance_ms))
+            found.append(_single(tokens, number, _tolerance_ms(number, tolerance_ms)))
     return sorted([*found, *_edges(tokens, segment, tolerance_ms)], key=lambda time: time.first)
 
 
@@ -108,6 +108,15 @@ def agree_together(time: Time, spans: Sequence[Span], segment: Segment) -> bool:
     return False
 
 
+def _tolerance_ms(number: Number, tolerance_ms: float) -> float:
+    """More for what is written in whole seconds."""
+    if "." in number.text:
+        return tolerance_ms
+    if ":" in number.text:
+        return max(tolerance_ms, CLOCK_MS)
+    return max(tolerance_ms, WHOLE_MS) if number.unit_ms == 1_000 else tolerance_ms
+
+
 def _single(tokens: Sequence[Token], number: Number, tolerance_ms: float) -> Time:
     before = [token.word for token in tokens[max(0, number.first - 3) : number.first]]
     while before and before[-1] in lexicon.HEDGES:
@@ -116,10 +125,6 @@ def _single(tokens: Sequence[Token], number: Number, tolerance_ms: float) -> Tim
     after = tokens[number.last].word if number.last < len(tokens) else ""
     last = number.last + (after in ("long", "later", "in"))
     means, brief = Means.START, False
-    if ":" in number.text and "." not in number.text:
-        tolerance_ms = max(tolerance_ms, CLOCK_MS)
-    elif "." not in number.text and number.unit_ms == 1_000:
-        tolerance_ms = max(tolerance_ms, WHOLE_MS)
     if after in _LATER and previous not in ("at", "from"):
         means = Means.LATER
     elif previous in _LENGTHS or after == "long" or any(token.text == "-" for token in tokens[number.first : last]):

@@ -5,46 +5,24 @@ list (`lexicon`). The rules before it name what is wrong more exactly. None of t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
 from annotators.merging import lexicon
-from annotators.merging.clauses import Parsed, is_chord, means_more_than_one, parsed, quoted_by
-from annotators.merging.coherence import are_of_one_thing, contradiction, is_reply
-from annotators.merging.evidence import Evidence, evidence_of, is_negation
-from annotators.merging.listing import Listed, Listing
+from annotators.merging.cases import Case, VerifyingRules, hull_of, in_context, proposed_ms
+from annotators.merging.clauses import has_times, is_chord, means_more_than_one, parsed, quoted_by
+from annotators.merging.coherence import are_of_one_thing, contradiction
+from annotators.merging.evidence import Evidence, is_negation
+from annotators.merging.listing import Listing
 from annotators.merging.numbers import VAGUE, Number, Sort
 from annotators.merging.ordering import is_out_of_order
+from annotators.merging.quoting import is_negated, names_another_speaker, quotes_what_was_not_heard
 from annotators.merging.reading import Proposal, shown
 from annotators.merging.times import agree_together, agrees
-from annotators.merging.tokens import Heard, Piece, Token, heard_of, sentence_of
+from annotators.merging.tokens import Piece, Token, heard_of, sentence_of
 from annotators.merging.words import is_plural, stems
 from schemas import audioset
-from schemas.record import Claim, Rejected, Segment
-from schemas.span import Span
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyingRules:
-    tolerance_ms: int = 500  # between a time that is written and that of its evidence
-    max_letters: int = 400  # of one claim
-    covers_all: float = 0.9  # share of the segment that "throughout" takes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A proposal before the rules; `parsed` is its text, `cited` its evidence, as far as it exists."""
-
-    proposal: Proposal
-    parsed: Parsed
-    cited: tuple[Evidence, ...]
-    listing: Listing
-    rules: VerifyingRules
-
-    @property
-    def segment(self) -> Segment:
-        return self.listing.segment
+from schemas.record import Claim, Rejected
 
 
 def verified(proposals: Sequence[Proposal], listing: Listing, rules: VerifyingRules) -> list[Claim | Rejected]:
@@ -54,7 +32,7 @@ def verified(proposals: Sequence[Proposal], listing: Listing, rules: VerifyingRu
 
 def judged(proposal: Proposal, listing: Listing, rules: VerifyingRules) -> Claim | Rejected:
     by_id = listing.by_id
-    cited = tuple(_in_context(by_id[one], listing) for one in proposal.evidence if one in by_id)
+    cited = tuple(in_context(by_id[one], listing) for one in proposal.evidence if one in by_id)
     text = proposal.text[: 4 * rules.max_letters]
     case = Case(
         proposal=proposal,
@@ -93,9 +71,9 @@ def rests_on_what_is_contradicted(case: Case) -> str | None:
 
 
 def leaves_its_evidence(case: Case) -> str | None:
-    start_ms, end_ms = _proposed_ms(case)
+    start_ms, end_ms = proposed_ms(case)
     near_ms = case.rules.tolerance_ms
-    hull = _hull(case.cited)
+    hull = hull_of(case.cited)
     if start_ms < hull.start_ms - near_ms or end_ms > hull.end_ms + near_ms:
         first, last = ((at_ms - case.segment.start_ms) / 1000 for at_ms in (hull.start_ms, hull.end_ms))
         proposal = case.proposal
@@ -119,33 +97,8 @@ def is_not_written_plainly(case: Case) -> str | None:
     return None
 
 
-def quotes_what_was_not_heard(case: Case) -> str | None:
-    for index, token in enumerate(case.parsed.tokens):
-        if token.piece is not Piece.QUOTE:
-            continue
-        if not (said := quoted_by(token, case.cited)):
-            return f"nobody is heard to say {token.text[:80]!r} in its evidence"
-        if all(_cuts_a_negation(one.heard, heard_of(token.text).words) for one in said if one.heard):
-            return f"{token.text[:80]!r} leaves out the negation before it"
-        if reason := _said_by_another(case, index, said):
-            return reason
-    return None
-
-
-def names_another_speaker(case: Case) -> str | None:
-    known = {number for one in case.cited for number in one.speakers}
-    for mention in case.parsed.mentions:
-        if mention.number is None:
-            heard = {number for fact in case.listing.facts for number in evidence_of(fact).speakers}
-            if len(heard) < 2 or not known or min(heard) in known:
-                return "it tells of another speaker, and its evidence is of none"
-        elif mention.number not in known:
-            return f"it names the speaker {mention.number}, and its evidence is of {_speakers(known)}"
-    return None
-
-
 def tells_another_time(case: Case) -> str | None:
-    facts = [one.fact for one in case.cited]
+    facts = [one.fact for one in case.cited if has_times(one)]
     for time in case.parsed.times:
         alone = any(agrees(time, fact, case.segment) for fact in facts)
         if not alone and not agree_together(time, facts, case.segment):
@@ -247,7 +200,7 @@ def tells_another_extent(case: Case) -> str | None:
             continue
         needed_ms = case.rules.covers_all * case.segment.duration_ms
         covering = case.parsed.clause_at(index).evidence
-        if not any(one.fact.overlap_ms(case.segment) >= needed_ms for one in covering):
+        if not any(has_times(one) and one.fact.overlap_ms(case.segment) >= needed_ms for one in covering):
             return f"nothing in its evidence goes on {token.text!r}"
     if any(token.word in lexicon.AT_LAST for token in case.parsed.tokens):
         last = max(fact.start_ms for fact in case.listing.facts)
@@ -288,13 +241,6 @@ OBJECTIONS: tuple[Callable[[Case], str | None], ...] = (
 )
 
 
-def _in_context(fact: Listed, listing: Listing) -> Evidence:
-    evidence = evidence_of(fact)
-    if fact.kind in lexicon.HEARD_KINDS and is_reply(fact, listing.facts):
-        return replace(evidence, stems=evidence.stems | lexicon.REPLIES)
-    return evidence
-
-
 def _unlicensed(case: Case) -> list[Token]:
     content = sorted(case.parsed.content)
     return [case.parsed.tokens[index] for index in content if not case.parsed.licensing(index)]
@@ -327,52 +273,10 @@ def _counts_speakers(case: Case, number: Number) -> bool:
     return number.sort is Sort.COUNT and counted and len(known) == number.value and number.value >= 2
 
 
-def _said_by_another(case: Case, quote: int, said: Sequence[Evidence]) -> str | None:
-    """Whether the sentence gives these words to somebody else. Two names before a quotation are one too many."""
-    speakers = frozenset[int]().union(*(one.speakers for one in said))
-    if not speakers:
-        return None
-    quotes = [i for i, token in enumerate(case.parsed.tokens) if token.piece is Piece.QUOTE]
-    before = max((i for i in quotes if i < quote), default=-1)
-    after = min((i for i in quotes if i > quote), default=len(case.parsed.tokens))
-    named = [mention for mention in case.parsed.mentions if mention.number is not None]
-    near = [mention for mention in named if before < mention.first < quote]
-    near = near or [mention for mention in named if mention.first < quote][-1:]
-    near = near or [mention for mention in named if quote < mention.first < after][:1]
-    for mention in near:
-        if mention.number not in speakers:
-            return f"{case.parsed.tokens[quote].text[:80]!r} is said by {_speakers(speakers)}, not by {mention.number}"
-    return None
-
-
-def _cuts_a_negation(heard: Heard, words: tuple[str, ...]) -> bool:
-    """Whether every place where these words stand has a negation just before them, in the same breath."""
-    runs = heard.runs(words)
-    return bool(runs) and all(_is_negated(heard.words[max(0, run - 2) : run]) for run in runs)
-
-
-def _is_negated(before: tuple[str, ...]) -> bool:
-    is_contracted = before[-1:] == ("t",) and before[-2:-1] != () and before[-2].endswith("n")
-    return is_contracted or any(word in lexicon.NEGATIONS for word in before)
-
-
-def _speakers(numbers: Sequence[int] | set[int] | frozenset[int]) -> str:
-    return ", ".join(f"S{number:02d}" for number in sorted(numbers)) or "nobody in particular"
-
-
-def _hull(cited: Sequence[Evidence]) -> Span:
-    return Span.of(min(one.fact.start_ms for one in cited), max(one.fact.end_ms for one in cited))
-
-
-def _proposed_ms(case: Case) -> tuple[int, int]:
-    start, end = (round(at_s * 1000) for at_s in (case.proposal.start_s, case.proposal.end_s))
-    return case.segment.start_ms + start, case.segment.start_ms + end
-
-
 def _claim(case: Case) -> Claim:
     """As it stands in the caption: quotations as they were heard, times within the evidence."""
-    start_ms, end_ms = _proposed_ms(case)
-    hull = _hull(case.cited)
+    start_ms, end_ms = proposed_ms(case)
+    hull = hull_of(case.cited)
     start_ms = min(max(start_ms, hull.start_ms), hull.end_ms - 1)
     end_ms = max(min(end_ms, hull.end_ms), start_ms + 1)
     return Claim(
@@ -393,7 +297,7 @@ def _written(case: Case) -> str:
         words = heard_of(quote.text).words
         if said is None:
             continue
-        run = next((run for run in said.runs(words) if not _is_negated(said.words[max(0, run - 2) : run])), 0)
+        run = next((run for run in said.runs(words) if not is_negated(said.words[max(0, run - 2) : run])), 0)
         text += f'{sentence.text[at : quote.start]}"{said.written(run, run + len(words) - 1)}"'
         at = quote.end
     text += sentence.text[at:]

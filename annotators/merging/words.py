@@ -1,6 +1,6 @@
 """Which forms are of one word: "barks", "barking" and "barked" of "bark". Only what English spelling makes certain."""
 
-from functools import cache
+from functools import lru_cache
 
 VOWELS = "aeiouy"
 IRREGULAR = {
@@ -54,7 +54,7 @@ def in_order(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def stems(word: str) -> frozenset[str]:
     """What the word may be a form of, itself among it; two words are forms of one where these meet."""
     word = word.lower().removesuffix("'s").removesuffix("'")

@@ -6,7 +6,6 @@ behind a URL. Either gives text without times; the aligner gives those.
 
 import hashlib
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -17,10 +16,11 @@ from schemas.audio import Waveform
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import ConfigError
-from schemas.network import device_of
+from schemas.network import device_of, no_bars
 from schemas.weights import Weights, located, model_name
 
 GENERATES = ("seq2seq", "seq2seq_whisper")  # the pipelines that write token by token
+TRANSDUCES = "tdt"  # and the one that does so while it walks over the frames
 
 PARAKEET_V3 = Weights(
     name="nvidia/parakeet-tdt-0.6b-v3", licence="CC-BY-4.0", num_bytes=2_510_000_000, files=("*.json", "*.safetensors")
@@ -98,6 +98,7 @@ class HubTranscriber:
         import torch
         from transformers import pipeline
 
+        no_bars()
         self._config = config
         folder = located(config.weights)
         device = device_of(config.device)
@@ -138,11 +139,7 @@ class HubTranscriber:
         inputs = [{"raw": resampled(parts[index], rate_hz), "sampling_rate": rate_hz} for index in loud]
         if not inputs:
             return [Transcript(text="") for _ in parts]
-        with (
-            warnings.catch_warnings()
-        ):  # a transducer's limit is its frames, of which transformers warns at every batch
-            warnings.filterwarnings("ignore", message="Using the model-agnostic default `max_length`")
-            said = self._pipeline(inputs, batch_size=len(inputs), **self._generation(language))
+        said = self._pipeline(inputs, batch_size=len(inputs), **self._generation(language))
         text_by_index = {index: self._plain(one["text"]) for index, one in zip(loud, said, strict=True)}
         return [Transcript(text=text_by_index.get(index, ""), language=language) for index in range(len(parts))]
 
@@ -157,9 +154,11 @@ class HubTranscriber:
         A transducer of transformers (5.23) ends with its frames and no token, and without one a stretch that is done
         before others of its batch is given words until they are; so it is told that padding is an end.
         """
-        if self._pipeline.type == "tdt":
+        if self._pipeline.type == TRANSDUCES:  # a step for each frame that it hears, and one for each token
+            frame_ms = 10 * getattr(self._pipeline.model.config.encoder_config, "subsampling_factor", 1)
             padding = self._pipeline.tokenizer.pad_token_id
-            return {"generate_kwargs": {"eos_token_id": padding, "pad_token_id": padding}}
+            limit = self._config.max_ms // frame_ms + self._config.max_tokens
+            return {"generate_kwargs": {"max_new_tokens": limit, "eos_token_id": padding, "pad_token_id": padding}}
         if self._pipeline.type not in GENERATES:
             return {}
         settings: dict[str, Any] = {"do_sample": False, "num_beams": 1, "max_new_tokens": self._config.max_tokens}

@@ -19,17 +19,26 @@ def caption(record: Record, rules: AskRules) -> list[TaskSample]:
 
 
 def branch_captions(record: Record, rules: AskRules) -> list[TaskSample]:
-    """What each branch says for itself; of speech only what a language model says, for the rest is a transcript."""
+    """What a language model says for each branch, else the sentences of the caption that tell of it.
+
+    Of speech only what a language model says, for the rest is a transcript.
+    """
     samples = []
     for branch in Branch:
         said = record.branches.get(branch)
         if said is None or said.outcome is not Outcome.OK or not said.facts:
             continue
-        answer = paragraphs(said.caption or ("" if branch is Branch.SPEECH else said.text))
-        enough = len(answer.split()) >= rules.min_caption_words
-        if enough and all(fact.human or fact.score >= rules.min_score for fact in said.facts):
-            evidence = tuple(f"{branch}/{index}" for index in range(len(said.facts)))
-            samples.append(ask(record, rules, f"caption_{branch}", answer, evidence))
+        if said.caption:
+            sure = all(fact.human or fact.score >= rules.min_score for fact in said.facts)
+            answer, evidence = paragraphs(said.caption), [f"{branch}/{index}" for index in range(len(said.facts))]
+        else:
+            own = [i for i, claim in enumerate(record.caption.claims) if claim.branch is branch is not Branch.SPEECH]
+            sure = all(_claim_score(record, index, rules) >= rules.min_score for index in own)
+            claims = [record.caption.claims[index] for index in own]
+            answer = paragraphs(" ".join(claim.text for claim in claims))
+            evidence = list(dict.fromkeys(e for claim in claims for e in claim.evidence))
+        if sure and len(answer.split()) >= rules.min_caption_words:
+            samples.append(ask(record, rules, f"caption_{branch}", answer, tuple(evidence)))
     return samples
 
 

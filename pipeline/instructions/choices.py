@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from pipeline.instructions.heard import Heard, heard_in
-from pipeline.instructions.kin import akin, related
+from pipeline.instructions.kin import akin, coarse_classes, related
 from pipeline.instructions.sample import AskRules, TaskSample, draw
 from pipeline.instructions.sounds import countable, drawn, starts_apart
 from pipeline.instructions.wordings import ask
+from schemas import audioset
 from schemas.formats import choice
 from schemas.record import Branch, Outcome, Record
 
 OPTIONS = 4
+NO_NAMES = ("sound", "silence")  # labels that name nothing
 
 DISTRACTORS = (
     "Accordion",
@@ -62,8 +64,9 @@ DISTRACTORS = (
 def choice_present(record: Record, rules: AskRules) -> list[TaskSample]:
     """Which of four is heard; nothing that is written of this record is akin to the other three."""
     heard = heard_in(record, rules)
+    known = [label for label in heard.labels if audioset.known(label)]  # as the others are, or its looks tell
     samples: list[TaskSample] = []
-    for index, label in enumerate(drawn(record, rules, "choice_present", list(heard.labels))):
+    for index, label in enumerate(drawn(record, rules, "choice_present", known)):
         right = heard.of(label)
         absent = certainly_absent(record, heard, by_hand=all(one.human for one in heard.named))
         if len(absent) < OPTIONS - 1:
@@ -106,7 +109,7 @@ def certainly_absent(record: Record, heard: Heard, *, by_hand: bool) -> list[str
 
     A person who named the sounds would have named these too. Where a model did, what is of one family with anything it
     heard, surely or not, is left out as well: it may have been mistaken for it; and nothing is certain where there are
-    sounds without a name.
+    sounds without a name, or with one of which AudioSet knows no word: "woof" may be a dog.
     """
     if not by_hand and heard.unexplained:
         return []
@@ -123,6 +126,8 @@ def certainly_absent(record: Record, heard: Heard, *, by_hand: bool) -> list[str
             texts += [said.text, said.caption, *(fact.text for fact in said.facts)]
     if music := record.branches.music:
         labels |= {one.label for one in music.instruments}
+    if any(not coarse_classes(label) for label in labels if label.casefold() not in NO_NAMES):
+        return []
     kindred = akin if by_hand else related
     named = [*labels, *(word for text in texts for word in text.split())]
     return [name for name in DISTRACTORS if not any(kindred(name, other) for other in named)]

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from pipeline.instructions.kin import akin
 from pipeline.instructions.sample import AskRules, name_of
+from schemas import audioset
 from schemas.record import Branch, Outcome, Record
 from schemas.span import Span, covered_ms
 
+PLACES = "Acoustic environment"  # the group of AudioSet that names no sounds
 UNKNOWN = "sound"  # what a detector says that cannot know
 
 
@@ -76,7 +78,8 @@ def heard_in(record: Record, rules: AskRules) -> Heard:
         label = kept[0].label
         sure = [one for one in kept if best == 0 or one.score >= rules.min_score]
         beside = [one for one in alike if one.rank != best and 2 * covered_ms(kept, one) < one.duration_ms]
-        doubtful = [*(one for one in kept if one not in sure), *beside]
+        unsure_ones = [one for one in kept if best and one.score < rules.min_score]
+        doubtful = [*unsure_ones, *beside]
         unsure += [Unsure(start_ms=one.start_ms, end_ms=one.end_ms, label=label) for one in doubtful]
         named += _joined(label, sure)
     named.sort(key=lambda one: (one.start_ms, one.end_ms, one.label))
@@ -87,17 +90,23 @@ def _unknown(label: str) -> bool:
     return name_of(label).casefold() in ("", UNKNOWN)
 
 
+def _is_no_sound(label: str) -> bool:
+    """Whether it names silence, or the place where all is heard."""
+    known = audioset.known(label)
+    return known is not None and (known.coarse is None or audioset.is_a(known.name, PLACES))
+
+
 def _found(record: Record) -> list[_Found]:
     found = []
     for index, event in enumerate(record.events):
-        if not _unknown(event.label):
+        if not _unknown(event.label) and not _is_no_sound(event.label):
             found.append(_at(event, event.label, event.score, 2, f"events/{index}"))
     for branch in Branch:
         annotation = record.branches.get(branch)
         if annotation is None or annotation.outcome is not Outcome.OK:
             continue
         for index, fact in enumerate(annotation.facts):
-            if fact.label is not None and not _unknown(fact.label):
+            if fact.label is not None and not _unknown(fact.label) and not _is_no_sound(fact.label):
                 found.append(_at(fact, fact.label, fact.score, 0 if fact.human else 1, f"{branch}/{index}"))
     return found
 
@@ -111,11 +120,14 @@ def _at(span: Span, label: str, score: float, rank: int, evidence: str) -> _Foun
 def _joined(label: str, sure: list[_Found]) -> list[Named]:
     """Those that touch or overlap as one."""
     groups: list[list[_Found]] = []
+    last_ms = 0
     for one in sure:
-        if groups and one.start_ms <= max(other.end_ms for other in groups[-1]):
+        if groups and one.start_ms <= last_ms:
             groups[-1].append(one)
+            last_ms = max(last_ms, one.end_ms)
         else:
             groups.append([one])
+            last_ms = one.end_ms
     return [
         Named(
             start_ms=group[0].start_ms,

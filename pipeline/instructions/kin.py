@@ -24,7 +24,7 @@ def akin(one: str, other: str) -> bool:
 @lru_cache(maxsize=1 << 16)
 def related(one: str, other: str) -> bool:
     """Whether the two are of one coarse class, and so perhaps mistaken for each other."""
-    return akin(one, other) or bool(_coarse(one) & _coarse(other))
+    return akin(one, other) or bool(coarse_classes(one) & coarse_classes(other))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -42,7 +42,8 @@ def _classes(name: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1 << 14)
-def _coarse(name: str) -> frozenset[str]:
+def coarse_classes(name: str) -> frozenset[str]:
+    """Those of all the classes that a name may stand for; none for a name of which AudioSet knows no word."""
     return frozenset(kind for label in _classes(name) if (kind := audioset.coarse(label)))
 
 

@@ -51,7 +51,7 @@ def chords(record: Record, rules: AskRules) -> list[TaskSample]:
         at_ms = record.start_ms + ((chord.start_ms + chord.end_ms) // 2 - record.start_ms) // 10 * 10
         told, evidence = {"at": second(record, at_ms)}, (f"{FIELDS}.chords/{index}",)
         samples.append(ask(record, rules, "chord_at", line(chord.name), evidence, index=len(samples), **told))
-    if min(chord.score for chord in music.chords) >= rules.min_score:
+    if min(chord.score for chord in music.chords) >= rules.min_score and {c.name for c in music.chords} != {NO_CHORD}:
         samples += _listed(record, rules, "chords", music.chords, [chord.name for chord in music.chords])
     return samples
 

@@ -39,6 +39,7 @@ class AskRules:
     apart_ms: int = 300  # what is counted is parted by this
     max_disagreement: float = 0.1  # error rate between two recognisers
     absent: float = 0.05  # a profile score below this says that a class is not there
+    untold_ms: int = 1_000  # on end, of speech that nobody wrote down or gave a speaker, makes that no whole
     min_voice_ms: int = 500  # whoever counts as a speaker speaks so long
     min_caption_words: int = 3  # fewer describe nothing
     per_record: int = 3  # of a task that can be asked several times

@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from typing import TypeVar
 
 from pipeline.instructions.heard import Heard, Named, heard_in
-from pipeline.instructions.kin import akin
+from pipeline.instructions.kin import akin, coarse_classes
 from pipeline.instructions.sample import AskRules, TaskSample, draw, second
 from pipeline.instructions.wordings import ask
 from schemas.errors import SchemaError
@@ -14,6 +14,7 @@ from schemas.record import Record
 
 T = TypeVar("T")
 
+GOES_ON = frozenset(("speech", "singing", "music", "environment"))  # coarse classes of what has no number
 GRID_MS = 100  # moments that are asked about are whole tenths of a second
 
 
@@ -60,11 +61,15 @@ def count(record: Record, rules: AskRules) -> list[TaskSample]:
 
 
 def countable(heard: Heard, rules: AskRules) -> list[str]:
-    """The labels of which it is clear where one time ends and the next begins."""
+    """The labels of which it is clear where one time ends and the next begins.
+
+    Speech, song, music and places go on through pauses: nobody can say how many times they are heard.
+    """
     return [
         label
         for label in heard.labels
         if heard.stands_alone(label)
+        and not GOES_ON & coarse_classes(label)
         and all(b.start_ms - a.end_ms >= rules.apart_ms for a, b in pairwise(heard.of(label)))
     ]
 

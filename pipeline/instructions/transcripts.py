@@ -6,18 +6,22 @@ from itertools import groupby
 from pipeline.instructions.languages import LANGUAGES, WRITTEN_WITHOUT_SPACES
 from pipeline.instructions.sample import AskRules, TaskSample, line
 from pipeline.instructions.wordings import ask
+from schemas import audioset
 from schemas.errors import SchemaError
 from schemas.formats import timeline, transcript
 from schemas.record import Fact, Outcome, Record, SpeechAnnotation, Word
+from schemas.span import Span, union
+from segmenters.gaps import gaps
 
 KIND = "transcript"
 WORDS = "branches.speech.words"
+SPOKEN = (KIND, "turn", "speech")  # kinds of facts that somebody speaks all the while
 
 
 def transcribe(record: Record, rules: AskRules) -> list[TaskSample]:
     """All that is said, as plain text."""
     speech = _clear_speech(record, rules)
-    told = _sentences(speech) if speech else []
+    told = _whole_transcript(record, speech, rules) if speech else []
     answer = _together([line(fact.text) for _, fact in told], speech.language if speech else None)
     if not answer:
         return []
@@ -27,7 +31,7 @@ def transcribe(record: Record, rules: AskRules) -> list[TaskSample]:
 def transcribe_sentences(record: Record, rules: AskRules) -> list[TaskSample]:
     """`[0.00]text[2.01]`, sentence by sentence."""
     speech = _clear_speech(record, rules)
-    told = _sentences(speech) if speech else []
+    told = _whole_transcript(record, speech, rules) if speech else []
     answer = _bracketed(record, [(fact.start_ms, fact.end_ms, fact.text, None) for _, fact in told])
     if not answer:
         return []
@@ -37,7 +41,7 @@ def transcribe_sentences(record: Record, rules: AskRules) -> list[TaskSample]:
 def transcribe_words(record: Record, rules: AskRules) -> list[TaskSample]:
     """`[0.00]word[0.32]`, word by word, where the words are those of the sentences."""
     speech = _clear_speech(record, rules)
-    if not speech or not speech.words or not _agree(speech):
+    if not speech or not speech.words or not _agree(speech) or is_untold(record, speech.words, rules):
         return []
     answer = _bracketed(record, [(word.start_ms, word.end_ms, word.text, None) for word in speech.words])
     return [ask(record, rules, "transcribe_words", answer, (WORDS,))] if answer else []
@@ -48,12 +52,12 @@ def diarise(record: Record, rules: AskRules) -> list[TaskSample]:
     speech = _clear_speech(record, rules)
     if not speech:
         return []
-    told = _sentences(speech)
+    told = _whole_transcript(record, speech, rules)
     evidence: tuple[str, ...] = ()
     if told and all(fact.speaker for _, fact in told):
         pieces = [(fact.start_ms, fact.end_ms, fact.text, fact.speaker) for _, fact in told]
         evidence = tuple(name for name, _ in told)
-    elif speech.words and all(word.speaker for word in speech.words) and _agree(speech):
+    elif _agree(speech) and all(word.speaker for word in speech.words) and not is_untold(record, speech.words, rules):
         pieces = [
             (run[0].start_ms, max(word.end_ms for word in run), _together([w.text for w in run], speech.language), name)
             for name, run in _runs(speech.words)
@@ -68,7 +72,7 @@ def diarise(record: Record, rules: AskRules) -> list[TaskSample]:
 def turns(record: Record, rules: AskRules) -> list[TaskSample]:
     """`0.00 - 2.10: S01`, a line a turn, where every turn is sure."""
     speech = _speech(record)
-    if not speech or not speech.turns or min(turn.score for turn in speech.turns) < rules.min_score:
+    if not speech or not _sure_turns(record, speech, rules):
         return []
     events = [
         timeline.Event(
@@ -88,7 +92,7 @@ def turns(record: Record, rules: AskRules) -> list[TaskSample]:
 def speakers(record: Record, rules: AskRules) -> list[TaskSample]:
     """How many speak, where each is heard long enough, and whoever counts them agrees."""
     speech = _speech(record)
-    if not speech or not speech.turns or min(turn.score for turn in speech.turns) < rules.min_score:
+    if not speech or not _sure_turns(record, speech, rules):
         return []
     spoken_ms: dict[str, int] = {}
     for turn in speech.turns:
@@ -150,6 +154,32 @@ def _sentences(speech: SpeechAnnotation) -> list[tuple[str, Fact]]:
     told = [(f"speech/{index}", fact) for index, fact in enumerate(speech.facts) if fact.kind == KIND]
     by_hand = [(name, fact) for name, fact in told if fact.human]
     return sorted(by_hand or told, key=lambda one: (one[1].start_ms, one[1].end_ms))
+
+
+def _whole_transcript(record: Record, speech: SpeechAnnotation, rules: AskRules) -> list[tuple[str, Fact]]:
+    """The sentences, or none where somebody speaks and they do not tell what."""
+    told = _sentences(speech)
+    return [] if is_untold(record, [fact for _, fact in told], rules) else told
+
+
+def _sure_turns(record: Record, speech: SpeechAnnotation, rules: AskRules) -> bool:
+    sure = bool(speech.turns) and min(turn.score for turn in speech.turns) >= rules.min_score
+    return sure and not is_untold(record, speech.turns, rules)
+
+
+def is_untold(record: Record, told: Sequence[Span], rules: AskRules) -> bool:
+    """Whether somebody surely speaks for longer than `rules.untold_ms` where none of these spans lies."""
+    speech = record.branches.speech
+    heard: list[Span] = (
+        [*speech.turns, *(fact for fact in speech.facts if fact.human and fact.kind in SPOKEN)] if speech else []
+    )
+    heard += [event for event in record.events if event.score >= rules.min_score and _is_speech(event.label)]
+    return any(gap.duration_ms > rules.untold_ms for stretch in union(heard) for gap in gaps(told, stretch))
+
+
+def _is_speech(label: str) -> bool:
+    known = audioset.known(label)
+    return known is not None and known.coarse == "speech"
 
 
 def _agree(speech: SpeechAnnotation) -> bool:

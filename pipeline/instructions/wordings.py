@@ -161,8 +161,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Name the chord at {at} s.",
     ),
     "chords": (
-        "Write the chord progression with timestamps, one chord a line: start - end: chord.",
-        "Which chords are played, and when? Lines of the form start - end: chord, in seconds.",
+        "Write the chord progression with timestamps, one chord a line: start - end: chord, and N for none.",
+        "Which chords are played, and when? Lines of the form start - end: chord, in seconds, with N "
+        "where there is none.",
     ),
     "sections": (
         "How is the music structured? One line a part: start - end: letter, the same letter where a part comes back.",

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
 from pipeline.labels import ctm, own_json, plain_text, rttm, textgrid
-from pipeline.labels.parts import MAX_BYTES, shown
+from pipeline.labels.parts import MAX_BYTES, check_density, shown
 from schemas.errors import ConfigError, LabelError, StoreError
 from schemas.labels import Labels
 from schemas.span import Span
@@ -77,12 +77,13 @@ def read_labels(uri: str, duration_ms: int, config: LabelsConfig) -> tuple[Label
     for stored in beside(store, name, config):
         try:
             labels = _read(store, stored, recordings)
+            within, clipped = inside(labels, duration_ms)
+            check_density(within, PurePosixPath(stored.name).name)
         except (LabelError, StoreError) as error:
             if config.on_bad == "fail":
                 raise
             notes.append(f"{error}; it is annotated without this file")
             continue
-        within, clipped = inside(labels, duration_ms)
         read.append(within)
         notes += [f"{shown(PurePosixPath(stored.name).name)}: {note}" for note in (*labels.notes, *clipped)]
     return (together(read) if read else None), notes

@@ -7,7 +7,7 @@ missing. What stands after a row's `;;` is no part of it. Rows of other recordin
 that are none: fillers in angle brackets (`<eps>`) and marks of alternatives (`<ALT>`).
 """
 
-from pipeline.labels.parts import Place, decoded, labels_of, lasting, lines_of, share, words_in
+from pipeline.labels.parts import Place, check_number, decoded, labels_of, lasting, lines_of, share, words_in
 from pipeline.labels.rttm import NOTHING, of_others
 from schemas.labels import Labels
 from schemas.record import Word
@@ -38,6 +38,7 @@ def read(data: bytes, file: str, recordings: frozenset[str]) -> Labels:
         score = 1.0 if len(fields) < 6 or fields[5] in (NOTHING, "NA") else share(fields[5], "its confidence", place)
         text = words_in(fields[4], "its word", place)
         words.append(Word(start_ms=heard.start_ms, end_ms=heard.end_ms, text=text, score=score))
+        check_number(len(words), file)
     if last and not num_own:
         raise of_others(last, others, recordings)
     return labels_of(file, words=words)

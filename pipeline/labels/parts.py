@@ -7,6 +7,7 @@ loses control characters, and what cannot be a label is refused with the file an
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,8 +18,10 @@ from schemas.span import Span
 
 MAX_BYTES = 16 << 20
 MAX_LABELS = 200_000  # in one file
+MAX_PER_MINUTE = 6_000  # labels of one recording that any minute may touch
 MAX_TEXT = 20_000  # characters of one label
 MAX_MS = 9_999_999_990  # about 116 days
+MAX_SHOWN = 400  # characters of a file that a complaint looks at
 INSTANT_MS = 1  # how long a label lasts that begins when it ends
 JOINERS = "\u200c\u200d"  # invisible, but part of the spelling in Persian and Hindi
 NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -116,13 +119,15 @@ def words_in(text: object, what: str, place: Place) -> str:
 
 
 def clean(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     kept = (c if c in JOINERS or unicodedata.category(c)[0] not in "CZ" else " " for c in text)
     return " ".join("".join(kept).split())
 
 
 def shown(text: str) -> str:
     """As much of it as fits into a sentence."""
-    plain = clean(text)
+    plain = clean(text[:MAX_SHOWN])
     return plain if len(plain) <= 80 else f"{plain[:77]}..."
 
 
@@ -140,8 +145,7 @@ def labels_of(
 ) -> Labels:
     """Labels of one file, each kind in time order. Raises LabelError where there are too many."""
     by_time = tuple(tuple(sorted(kind, key=_time)) for kind in (words, turns, sentences, events, music))
-    if (count := sum(map(len, by_time))) > MAX_LABELS:
-        raise LabelError(f"{shown(file)}: {count} labels; one file may have {MAX_LABELS}")
+    check_number(sum(map(len, by_time)), file)
     return Labels(
         files=(file,),
         words=by_time[0],  # type: ignore[arg-type]
@@ -153,6 +157,32 @@ def labels_of(
         text=text,
         notes=tuple(notes),
     )
+
+
+def check_number(count: int, file: str) -> None:
+    """Raises LabelError where there are too many; readers ask as they go, so that no file fills the memory."""
+    if count > MAX_LABELS:
+        raise LabelError(f"{shown(file)}: over {MAX_LABELS} labels; one file may have that many")
+
+
+def check_density(labels: Labels, file: str) -> None:
+    """Raises LabelError where more labels touch one minute than any person or aligner writes.
+
+    Whatever is done with the labels of a segment is so bounded by its length.
+    """
+    steps: Counter[int] = Counter()
+    for kind in (labels.words, labels.turns, labels.sentences, labels.events, labels.music):
+        for one in kind:
+            steps[one.start_ms // 60_000] += 1
+            steps[(one.end_ms - 1) // 60_000 + 1] -= 1
+    touching = 0
+    for minute in sorted(steps):
+        touching += steps[minute]
+        if touching > MAX_PER_MINUTE:
+            raise LabelError(
+                f"{shown(file)}: {touching} labels touch the minute from {minute * 60} s; one minute may have "
+                f"{MAX_PER_MINUTE}: is the file of one recording?"
+            )
 
 
 def _time(one: Span) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import re
 from pipeline.labels.parts import (
     MAX_TEXT,
     Place,
+    check_number,
     clean,
     decoded,
     labels_of,
@@ -76,6 +77,7 @@ def _audacity(text: str, file: str) -> Labels:
             )
         else:
             events.append(Event(start_ms=heard.start_ms, end_ms=heard.end_ms, label=label, score=1.0))
+        check_number(len(events) + len(sentences), file)
     return labels_of(file, events=events, sentences=sentences)
 
 

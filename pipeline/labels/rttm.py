@@ -6,7 +6,7 @@ Fields as in NIST's Rich Transcription evaluation plan (RT-09), appendix A: type
 words, kind, speaker, confidence, look-ahead. Other types of row are passed over, and so are rows of other recordings.
 """
 
-from pipeline.labels.parts import Place, decoded, labels_of, lasting, lines_of, share, shown, words_in
+from pipeline.labels.parts import Place, check_number, decoded, labels_of, lasting, lines_of, share, shown, words_in
 from schemas.labels import Labels
 from schemas.record import Turn
 
@@ -42,6 +42,7 @@ def read(data: bytes, file: str, recordings: frozenset[str]) -> Labels:
         score = 1.0 if len(fields) < 9 or fields[8] == NOTHING else share(fields[8], "its confidence", place)
         speaker = words_in(fields[7], "its speaker", place)
         turns.append(Turn(start_ms=heard.start_ms, end_ms=heard.end_ms, speaker=speaker, score=score))
+        check_number(len(turns), file)
     if last and not turns:
         raise of_others(last, others, recordings)
     return labels_of(file, turns=turns)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.labels.parts import MAX_LABELS, Place, clean, decoded, labels_of, shown, span, words_in
+from pipeline.labels.parts import MAX_LABELS, Place, check_number, clean, decoded, labels_of, shown, span, words_in
 from schemas.errors import LabelError
 from schemas.labels import LabelledSentence, Labels
 from schemas.record import Event, Turn, Word
@@ -63,6 +63,7 @@ def read(data: bytes, file: str, recordings: frozenset[str]) -> Labels:
     turns: list[Turn] = []
     sentences: list[LabelledSentence] = []
     events: list[Event] = []
+    num_labels = 0
     for _ in range(walk.count(MAX_TIERS, "tiers")):
         kind, place = walk.text()
         if kind not in ("IntervalTier", "TextTier"):
@@ -78,6 +79,8 @@ def read(data: bytes, file: str, recordings: frozenset[str]) -> Labels:
             heard = span(start, end, place)
             if not clean(text):
                 continue
+            num_labels += 1
+            check_number(num_labels, file)
             label, start_ms, end_ms = words_in(text, "its text", place), heard.start_ms, heard.end_ms
             if holds == WORDS:
                 words.append(Word(start_ms=start_ms, end_ms=end_ms, text=label, score=1.0))

@@ -1,0 +1,85 @@
+"""Every model of a recipe, small and random, as a folder of models in the formats of the published ones.
+
+    write_models(folder, models_in(gpu()))   # FOLDER/ORGANISATION/NAME, for `--models FOLDER`
+
+The recipe says which there are; one without a maker here is an error with its name.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from schemas.weights import Weights
+
+Maker = Callable[[Path], object]
+HEARD = {"Music": 1.5, "Singing": 0.0, "Dog": 1.0, "Piano": 0.0, "Rain": 0.5}  # so that every branch has work to do
+
+
+def whisper(folder: Path) -> None:
+    from tests.make_recognisers import tiny_whisper
+
+    tiny_whisper(folder)
+
+
+def aligner(folder: Path) -> None:
+    from tests.make_recognisers import tiny_ctc
+
+    tiny_ctc(folder)
+
+
+def parakeet(folder: Path) -> None:
+    from tests.make_recognisers import tiny_parakeet
+
+    tiny_parakeet(folder)
+
+
+def tagger(folder: Path) -> None:
+    from tests.make_taggers import save
+
+    save(folder, frames=1_024, heard=HEARD)  # ten seconds, as published
+
+
+def clap(folder: Path) -> None:
+    from tests.clap_checkpoint import write
+
+    write(folder)
+
+
+def pyannote(folder: Path) -> None:
+    from tests.make_pyannote import write_pipeline
+
+    write_pipeline(folder)
+
+
+def captioner(folder: Path) -> None:
+    from jobs.model import init
+
+    init("tiny", folder, seed=0, texts=None)
+
+
+MAKERS: Mapping[str, Maker] = {
+    "MIT/ast-finetuned-audioset-10-10-0.4593": tagger,
+    "mobiuslabsgmbh/faster-whisper-large-v3-turbo": whisper,
+    "nvidia/parakeet-tdt-0.6b-v3": parakeet,
+    "MahmoudAshraf/mms-300m-1130-forced-aligner": aligner,
+    "pyannote/speaker-diarization-community-1": pyannote,
+    "OpenMOSS-Team/MOSS-Audio-4B-Instruct": captioner,
+    "laion/larger_clap_general": clap,
+}
+
+
+def write_models(folder: Path, models: Iterable[Weights], makers: Mapping[str, Maker] = MAKERS) -> Path:
+    """Raises KeyError with the name of a model that nothing here makes."""
+    import torch
+
+    from annotators.diarization.pyannote import _quiet_import
+
+    torch.set_num_threads(1)
+    with _quiet_import():
+        import pyannote.audio  # noqa: F401
+    wanted = [weights.name for weights in models]
+    if missing := [name for name in wanted if name not in makers]:
+        raise KeyError(f"no maker in tests/make_models.py for {', '.join(missing)}")
+    for name in wanted:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        makers[name](folder / name)
+    return folder
