@@ -4,7 +4,6 @@ It hears what that speaker says alone, and nothing else of the clip. An answer t
 and says why.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,11 +14,10 @@ from annotators.base import Captioner, Diarization, Question, Reply
 from annotators.captions.chat import prompt_sha256
 from annotators.captions.prompts import SPEECH_DESCRIPTION, SPEECH_SCHEMA
 from schemas.audio import Waveform
+from schemas.batches import sparing
 from schemas.formats.speech_caption import SpeechCaption, parse
 from schemas.record import Clip, Fact
 from schemas.span import Span, sample_at
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ def portraits_of(
 ) -> list[list[Portrait]]:
     """One portrait for every speaker of a clip who is heard alone for long enough; all are asked for together.
 
-    A captioner that breaks its contract and raises costs the descriptions, not the clips.
+    A captioner that breaks its contract and raises costs the descriptions it raises for, not the clips.
     """
     alone = [
         (index, speaker.name, heard_alone(one, speaker.name, clip.segment))
@@ -110,13 +108,7 @@ def captions_by_speaker(portraits: Sequence[Portrait]) -> Mapping[str, SpeechCap
 
 
 def _asked(captioner: Captioner, questions: Sequence[Question]) -> list[Reply]:
-    if not questions:
-        return []
-    try:
-        replies = captioner.ask(questions)
-    except Exception as error:  # the words are worth more than what a captioner says of the voice
-        log.exception("%s raises; %d voices are not described", captioner.model, len(questions))
-        return [Reply(text="", error=f"{type(error).__name__}: {error}") for _ in questions]
+    replies = sparing(questions, captioner.ask, lambda _, why: Reply(text="", error=why), captioner.model)
     if len(replies) != len(questions):
         raise RuntimeError(f"{captioner.model}: {len(replies)} replies to {len(questions)} questions")
     return replies

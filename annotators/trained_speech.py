@@ -9,9 +9,9 @@ the words may fail without costing them: a second recogniser, the aligner and th
 do not answer. A recogniser or a diarizer that fails raises.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import compress
 from typing import Protocol
 
@@ -29,10 +29,9 @@ from annotators.recognition.whisper import WhisperConfig
 from annotators.speech import stretches_of_speech
 from annotators.trust import Weighed, weighed
 from schemas.audio import Waveform
+from schemas.batches import sparing
 from schemas.record import Annotation, Branch, Clip, Segment, Word, skipped
 from schemas.span import Span, union
-
-log = logging.getLogger(__name__)
 
 
 class DiarizerConfig(Protocol):
@@ -165,11 +164,12 @@ class TrainedSpeechAnnotator:
             return heard
         for language in sorted({one.language or "" for one in compress(transcripts, again)}):
             here = [n for n, one in enumerate(transcripts) if again[n] and (one.language or "") == language]
-            try:
-                answers = second.transcribe([waveforms[n] for n in here], language or None)
-            except Exception as error:  # the words are worth more than a second opinion of them
-                log.exception("%s raises; %d stretches are not heard again", second.model, len(here))
-                answers = [Transcript(text="", error=f"{type(error).__name__}: {error}")] * len(here)
+            answers = sparing(
+                [waveforms[n] for n in here],
+                partial(second.transcribe, language=language or None),
+                lambda _, why: Transcript(text="", error=why),
+                second.model,
+            )
             for n, answer in zip(here, answers, strict=True):
                 heard[n] = answer
         return heard
@@ -191,11 +191,12 @@ class TrainedSpeechAnnotator:
     def _aligned(self, asked: Sequence[Unaligned]) -> list[Alignment]:
         if self._aligner is None:
             return [Alignment(words=one.timed) for one in asked]
-        try:
-            return self._aligner.align(asked)
-        except Exception as error:  # the words are worth more than their exact times
-            log.exception("%s raises; %d stretches are not aligned", self._aligner.model, len(asked))
-            return [Alignment(words=one.timed, reason=f"not aligned: {type(error).__name__}: {error}") for one in asked]
+        return sparing(
+            asked,
+            self._aligner.align,
+            lambda one, why: Alignment(words=one.timed, reason=f"not aligned: {why}"),
+            self._aligner.model,
+        )
 
 
 def timing_of(asked: Unaligned, alignment: Alignment) -> Timing:

@@ -68,6 +68,11 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(package="openai", module="openai", use="models behind a URL", extra="gpu"),
         Need(package="jiwer", module="jiwer", use="how far two recognisers agree", extra="gpu"),
         Need(package="uroman", module="uroman", use="alignment of every script", extra="gpu"),
+        *(
+            (Need(package="nvidia-cublas-cu12", module="nvidia.cublas", use="words on a GPU", extra="gpu"),)
+            if sys.platform == "linux"
+            else ()
+        ),
         Need(package="nvidia-ml-py", module="pynvml", use="how busy a GPU is", extra="gpu"),
     ),
 }
@@ -85,7 +90,7 @@ def findings(output: str | None, config: AnnotateConfig | None = None) -> Iterat
             yield _package(group, need, is_needed=not need.extra or bool(weights))
     if config is not None:
         yield from (_model(one) for one in weights)
-        yield from (_server(url, model) for url, model in servers_in(config))
+        yield from (_server(server) for server in servers_in(config))
         yield from _cards(config)
     yield _s3()
     if output is not None:
@@ -108,10 +113,20 @@ def models_in(config: AnnotateConfig) -> list[Weights]:
     return list(dict.fromkeys(part for part in parts_of(config) if isinstance(part, Weights)))
 
 
-def servers_in(config: AnnotateConfig) -> list[tuple[str, str]]:
-    """URL and model of every server a config names, each once."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server a config names, as the config names it."""
+
+    url: str  # "$NAME" where the environment has it
+    model: str
+    key_env: str | None  # the variable its key is in
+
+
+def servers_in(config: AnnotateConfig) -> list[Server]:
+    """Every server a config names, each once."""
     asked = [part for part in parts_of(config) if hasattr(part, "url") and hasattr(part, "model")]
-    return list(dict.fromkeys((part.url, part.model) for part in asked))
+    named = (Server(url=p.url, model=p.model, key_env=getattr(p, "api_key_env", None)) for p in asked)
+    return list(dict.fromkeys(named))
 
 
 def _model(weights: Weights) -> Finding:
@@ -125,11 +140,21 @@ def _model(weights: Weights) -> Finding:
     return Finding(what=weights.name, ok=False, detail=f"{about}{gate}; fetch it with: {weights.fetching()}")
 
 
-def _server(url: str, model: str) -> Finding:
-    what = f"server: {model}"
+class _Stays(urllib.request.HTTPRedirectHandler):
+    """A redirect is not followed, and the key goes nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _server(server: Server) -> Finding:
+    """It is told its own key and no other."""
+    url, model, what = server.url, server.model, f"server: {server.model}"
+    address = os.environ.get(url[1:], "").strip() if url.startswith("$") else url
+    key = os.environ.get(server.key_env or "", "").strip() or "none"
     try:
-        request = urllib.request.Request(f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {_key()}"})
-        with urllib.request.urlopen(request, timeout=ASKING_S) as reply:
+        request = urllib.request.Request(f"{address.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"})
+        with urllib.request.build_opener(_Stays).open(request, timeout=ASKING_S) as reply:
             listed = [str(one["id"]) for one in json.loads(reply.read(1 << 20))["data"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         advice = "without it the deterministic parts speak, and the records say so"
@@ -137,10 +162,6 @@ def _server(url: str, model: str) -> Finding:
     if model not in listed:
         return Finding(what=what, ok=False, detail=f"{url} serves {', '.join(listed[:8]) or 'nothing'}, not this")
     return Finding(what=what, ok=True, detail=f"{url} serves it")
-
-
-def _key() -> str:
-    return os.environ.get("OPENAI_API_KEY") or "none"
 
 
 def _cards(config: AnnotateConfig) -> Iterator[Finding]:

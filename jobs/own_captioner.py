@@ -6,6 +6,7 @@ next round. The published MOSS-Audio checkpoints have the same layout and open t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ import soxr
 
 from annotators.base import Question, Reply
 from annotators.captions.prompts import schema_in_words
-from schemas.batches import in_batches
+from schemas.batches import in_batches, sparing
 from schemas.config import aside
 from schemas.errors import ConfigError, InputError
 from schemas.network import device_of
@@ -84,8 +85,13 @@ class OwnCaptioner:
             except InputError as error:
                 replies[index] = Reply(text="", error=str(error))
         for max_tokens, indices in _by_limit(questions, requests):
-            answers = self._answers([requests[index] for index in indices], max_tokens)
-            replies |= {index: _reply(answer, max_tokens) for index, answer in zip(indices, answers, strict=True)}
+            here = sparing(
+                [requests[index] for index in indices],
+                partial(self._replies, max_tokens=max_tokens),
+                lambda _, why: Reply(text="", error=why),
+                self.model,
+            )
+            replies |= dict(zip(indices, here, strict=True))
         return [replies[index] for index in range(len(questions))]
 
     def _request(self, question: Question) -> "Request":
@@ -107,16 +113,17 @@ class OwnCaptioner:
         check_fits(len(prompt.ids), frames, self._positions, question.max_tokens)
         return Request(prompt=prompt, mels=(mel,))
 
-    def _answers(self, requests: Sequence["Request"], max_tokens: int) -> "list[Answer]":
+    def _replies(self, requests: Sequence["Request"], max_tokens: int) -> list[Reply]:
         from model.sampling import Sampling
 
         sampling = Sampling(temperature=0.0, max_new_tokens=max_tokens)
-        return in_batches(
+        answers = in_batches(
             requests,
             lambda batch: self._generator.generate(batch, sampling),
             length=lambda request: len(request.prompt.ids) + max_tokens,
             room=self._batch_tokens,
         )
+        return [_reply(answer, max_tokens) for answer in answers]
 
 
 def _by_limit(questions: Sequence[Question], asked: "dict[int, Request]") -> Iterator[tuple[int, list[int]]]:

@@ -1,9 +1,11 @@
-"""How busy a graphics card is while a worker lives, as its driver counts it."""
+"""Whether a worker may use its graphics card, and how busy that is while it lives, as its driver counts it."""
 
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
+
+from schemas.errors import ClusterError
 
 SAMPLE_S = 0.5
 
@@ -25,7 +27,8 @@ class CardWatch:
     def __init__(self) -> None:
         self._begun = time.monotonic()
         self._lock = threading.Lock()
-        self._samples: dict[str, list[float]] = {}
+        self._busy: dict[str, float] = {}  # the sum of the samples, which may be those of weeks
+        self._num_samples: dict[str, int] = {}
         self._peaks: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._cards = _cards()
@@ -41,10 +44,10 @@ class CardWatch:
                     card=card,
                     name=self._names[card],
                     watched_s=watched_s,
-                    busy=sum(samples) / len(samples),
+                    busy=busy / self._num_samples[card],
                     peak_bytes=self._peaks[card],
                 )
-                for card, samples in sorted(self._samples.items())
+                for card, busy in sorted(self._busy.items())
             ]
 
     def _watch(self) -> None:
@@ -59,10 +62,34 @@ class CardWatch:
                 except pynvml.NVMLError:
                     continue  # a card that does not tell this once may the next time
                 with self._lock:
-                    self._samples.setdefault(card, []).append(busy)
+                    self._busy[card] = self._busy.get(card, 0.0) + busy
+                    self._num_samples[card] = self._num_samples.get(card, 0) + 1
                     self._peaks[card] = max(used, self._peaks.get(card, 0))
                     self._names[card] = name
             time.sleep(SAMPLE_S)
+
+
+def check_usable() -> None:
+    """Raises ClusterError where the machine has cards and torch can use none: every model would run on the processor,
+    a hundred times as slow, and say nothing. Where no driver answers, as in tests, there is nothing to compare with.
+    """
+    try:
+        import pynvml
+        import torch
+    except ImportError:
+        return
+    if torch.cuda.is_available():
+        return
+    try:
+        pynvml.nvmlInit()
+        num_cards, driver = pynvml.nvmlDeviceGetCount(), pynvml.nvmlSystemGetDriverVersion()
+    except pynvml.NVMLError:
+        return
+    if num_cards:
+        raise ClusterError(
+            f"the driver {driver} tells of {num_cards} GPUs and torch {torch.__version__} can use none of them; is the "
+            f"driver too old for CUDA {torch.version.cuda}, or is CUDA_VISIBLE_DEVICES empty?"
+        )
 
 
 def merged(uses: list[CardUse]) -> list[CardUse]:

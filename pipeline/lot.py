@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from schemas.audio import Waveform
+from schemas.batches import is_card_lost
 from schemas.errors import EarmarkError
 from schemas.labels import Labels
 from schemas.record import Segment, Source
@@ -127,13 +128,15 @@ def attempted(work: Callable[[T], U], item: T, failure: Failure) -> tuple[U | No
     """What `work` makes of the item, or the failure completed with the reason why it made nothing.
 
     This is the one place where any exception is caught: a recording that trips a library must not take its
-    lot along, and its traceback is kept where `status` and `inspect` show it.
+    lot along, and its traceback is kept where `status` and `inspect` show it. Raises what says that the card is lost.
     """
     try:
         return work(item), None
     except EarmarkError as error:
         return None, replace(failure, reason=_harmless(str(error)))
     except Exception as error:
+        if is_card_lost(error):  # the next item would fail too, and fast: the whole run would pour through here
+            raise
         reason = f"{type(error).__name__} in {failure.step}: {_harmless(str(error))}"
         return None, replace(failure, reason=reason, exception=innermost(error))
 

@@ -34,9 +34,10 @@ from ray import cloudpickle
 from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from pipeline.cards import CardUse, CardWatch, merged
+from pipeline.cards import CardUse, CardWatch, check_usable, merged
 from pipeline.lot import Lot, Piece, abandoned
 from pipeline.steps import Step, Worker, work_timed
+from schemas.batches import is_card_lost
 from schemas.errors import ClusterError, EarmarkError
 from schemas.store import runs
 
@@ -46,7 +47,15 @@ STARTS = 3  # of one worker, in a row
 STUCK_S = 3_600.0  # one step of one lot; a worker that takes longer is taken for hung and replaced
 EMBEDDED_STORE_BYTES = 2 << 30  # what is in flight fits many times over
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-PLACES = ("EARMARK_MODELS", "EARMARK_CAPTIONER_URL", "EARMARK_LLM_URL", "HF_HUB_OFFLINE", "HF_HOME")
+PLACES = (
+    "EARMARK_MODELS",
+    "EARMARK_CAPTIONER_URL",
+    "EARMARK_CAPTIONER_MODEL",
+    "EARMARK_LLM_URL",
+    "EARMARK_LLM_MODEL",
+    "HF_HUB_OFFLINE",
+    "HF_HOME",
+)
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the driver of a submitted job
 TOKEN_ADVICE = "if it asks for a token, put the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
 NOT_SHIPPED = ["/demo", "/out", "/tests", "/benchmarks", "/*.egg-info", "/.*_cache", "/.hypothesis", "**/__pycache__"]
@@ -132,6 +141,8 @@ class _Actor:
     def build(self, pickled_step: bytes) -> int:
         """Loads what the step needs; a call of its own, so that what it raises comes back whole."""
         step: Step = cloudpickle.loads(pickled_step)
+        if step.gpus:
+            check_usable()
         self._step, self._worker = step, step.build()
         self._cards = CardWatch() if step.gpus else None
         return os.getpid()
@@ -228,7 +239,11 @@ class _Run:
         except ray.exceptions.RayTaskError as error:
             if going is None or isinstance(error.cause, EarmarkError):
                 raise _said(error, self._steps[place.step].name) from None
-            self._idle[place.step].append(place)
+            if is_card_lost(error.cause):  # to this process; its memory is not to be trusted either
+                ray.kill(place.actor)
+                self._start(place)
+            else:
+                self._idle[place.step].append(place)
             self._again(going, f"{type(error.cause).__name__}: {error.cause}")
             return None
         except ray.exceptions.RayError as error:

@@ -139,7 +139,7 @@ def dataset_card(standing: Standing, *, recipe: str, rate_hz: int) -> str:
     ]
     if reasons:
         lines += ["", "## Failures", "", "| number | reason |", "|---|---|"]
-        lines += [f"| {n} | {reason.replace('|', '/')} |" for reason, n in reasons]
+        lines += [f"| {n} | {' '.join(reason.split()).replace('|', '/')} |" for reason, n in reasons]
     return "\n".join(lines) + "\n"
 
 

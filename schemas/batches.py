@@ -1,11 +1,26 @@
-"""Work in batches of about one length, and in halves where the memory does not hold a whole one."""
+"""Work in batches of about one length, and in halves where a whole one does not go well: too large, or one item bad."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
+log = logging.getLogger(__name__)
+FULL = ("out of memory", "alloc_failed")  # the words of CUDA and CTranslate2, of cuBLAS and cuDNN
+LOST = (  # what a process hears of its card at every call from then on
+    "illegal memory access",
+    "device-side assert",
+    "unspecified launch failure",
+    "misaligned address",
+    "illegal instruction",
+    "uncorrectable ecc",
+    "hardware stack error",
+    "launch timed out",
+    "gpu is lost",
+    "fallen off the bus",
+)
 
 
 def in_batches(
@@ -53,11 +68,41 @@ def halving(items: Sequence[T], work: Callable[[Sequence[T]], Sequence[U]]) -> l
     return halving(items[:middle], work) + halving(items[middle:], work)
 
 
+def sparing(
+    items: Sequence[T], work: Callable[[Sequence[T]], Sequence[U]], instead: Callable[[T, str], U], what: str
+) -> list[U]:
+    """What `work` makes of the items, where it may fail: then of halves of halves, until what is lost is one item.
+
+    `instead` stands for an item that `work` raises for, and is told why; `what` names the work in the log. A card that
+    is lost is not put up with: it would be so for every item to come.
+    """
+    if not items:
+        return []
+    try:
+        return list(work(items))
+    except Exception as error:
+        if is_card_lost(error):
+            raise
+        if len(items) == 1:
+            log.exception("%s raises", what)
+            return [instead(items[0], f"{type(error).__name__}: {error}")]
+    middle = (len(items) + 1) // 2
+    return sparing(items[:middle], work, instead, what) + sparing(items[middle:], work, instead, what)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an accelerator had no room: torch says so by a class of its own, CTranslate2 and CUDA in words."""
     return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in FULL)
     )
+
+
+def is_card_lost(error: BaseException) -> bool:
+    """Whether the accelerator answers this process no more, whatever it is asked: only a new process helps.
+
+    CUDA calls such an error sticky; the first call that meets it may have nothing to do with it.
+    """
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in LOST)
 
 
 def _let_go() -> None:

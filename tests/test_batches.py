@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.batches import bucketed, in_batches, is_out_of_memory
+from schemas.batches import bucketed, in_batches, is_card_lost, is_out_of_memory, sparing
 
 lengths = st.lists(st.integers(1, 100), max_size=40)
 
@@ -59,5 +59,34 @@ def test_out_of_memory_is_known_by_its_class_and_by_its_words():
 
     assert is_out_of_memory(OutOfMemoryError("HIP is full"))
     assert is_out_of_memory(RuntimeError("CUDA failed with error out of memory"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
     assert not is_out_of_memory(ValueError("out of memory"))
     assert not is_out_of_memory(RuntimeError("no kernel image"))
+
+
+LOST = "CUDA error: an illegal memory access was encountered"
+
+
+@given(st.lists(st.booleans(), max_size=20))
+def test_what_fails_costs_itself_alone(bad):
+    def work(batch):
+        if any(is_bad for _, is_bad in batch):
+            raise ValueError("odd")
+        return [number for number, _ in batch]
+
+    items = list(enumerate(bad))
+    made = sparing(items, work, lambda item, why: f"{item[0]}: {why}", "the work")
+    assert made == [f"{number}: ValueError: odd" if is_bad else number for number, is_bad in items]
+
+
+def test_a_card_that_is_lost_is_put_up_with_nowhere():
+    def lost(batch):
+        raise RuntimeError(LOST)
+
+    with pytest.raises(RuntimeError, match="illegal memory"):
+        sparing([1], lost, lambda item, why: item, "the work")
+    assert is_card_lost(RuntimeError(LOST))
+    assert is_card_lost(RuntimeError("CUDA error: device-side assert triggered"))
+    assert is_card_lost(RuntimeError("CUDA failed with error unspecified launch failure"))
+    assert not is_card_lost(RuntimeError("CUDA error: out of memory"))
+    assert not is_card_lost(ValueError(LOST))

@@ -19,7 +19,7 @@ from schemas.record import Branch
 from schemas.shard import Receipt
 from schemas.store import Store, store_at
 from tests.make import beeps, quick, write_wav
-from tests.recipes import Dies
+from tests.recipes import Dies, LosesItsCard
 
 CODE = Path(__file__).parents[1]
 
@@ -78,6 +78,19 @@ def test_a_worker_that_dies_once_costs_a_retry_and_nothing_else(cluster, recordi
     deadly = quick(sound=Dies(branch=Branch.SOUND, marks=str(tmp_path / "marks"), times=1))
     tally = Tally()
     list(run_ray(with_step(route(quick(), store.root), route(deadly, store.root), "sound"), left(store), tally))
+    list(run_local(route(quick(), calm.root), left(calm)))
+    assert tally.retries == {"sound": 1}
+    assert hashes(store) == hashes(calm)
+
+
+@pytest.mark.slow
+def test_a_worker_that_loses_its_card_is_replaced_and_loses_no_clip(cluster, recordings, tmp_path):
+    (recordings / "r1.wav").rename(recordings / "deadly.wav")
+    (tmp_path / "marks").mkdir()
+    store, calm = (planned(recordings, tmp_path / name, quick()) for name in ("out", "calm"))
+    losing = quick(sound=LosesItsCard(branch=Branch.SOUND, marks=str(tmp_path / "marks"), times=1))
+    tally = Tally()
+    list(run_ray(with_step(route(quick(), store.root), route(losing, store.root), "sound"), left(store), tally))
     list(run_local(route(quick(), calm.root), left(calm)))
     assert tally.retries == {"sound": 1}
     assert hashes(store) == hashes(calm)

@@ -1,5 +1,7 @@
 """Every rule speaks against what it is made for, and not against ordinary words."""
 
+import zlib
+
 import pytest
 
 from annotators.base import Transcript
@@ -53,6 +55,18 @@ def test_a_rule_trips_where_it_should(rule, trips, passes):
     judge = getattr(doubts, rule)
     assert judge(trips, DoubtRules())
     assert judge(passes, DoubtRules()) is None
+
+
+def test_a_script_is_no_repetition():
+    """The same letters, each three bytes long in UTF-8, are as repetitive as in Latin, and no more."""
+    text = f"{ORDINARY} and my sister said that she would come home before the evening so that we could cook together"
+    tamil = text.translate({ord(letter): 0x0B85 + n for n, letter in enumerate(sorted(set(text) - {" "}))})
+    assert len(zlib.compress(tamil.encode())) * 2.4 < len(tamil.encode()), "bytes would say that it repeats itself"
+    assert doubts.compression_ratio(tamil) == pytest.approx(doubts.compression_ratio(text), rel=0.02)
+    assert doubts.compression_ratio(text) == pytest.approx(len(text) / len(zlib.compress(text.encode())), rel=0.05)
+    assert doubts.is_compressible(said(tamil, 12_000, language="ta"), DoubtRules()) is None
+    many = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    assert doubts.compression_ratio(many) < 1 < doubts.compression_ratio(many * 9)
 
 
 def test_every_rule_is_tried_here():

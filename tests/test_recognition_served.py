@@ -124,7 +124,7 @@ class TestServed:
             ]
             assert {(one.language, one.error, one.words) for one in told} == {("en", None, ())}
             assert recogniser.transcribe(STRETCHES, "en") == told
-            assert recogniser.model == f"ears@{server.url[7:-3]}"
+            assert recogniser.model == "ears@served", "an address is no part of what is told"
         assert server.most_at_once <= 2
         request = server.seen[0]
         assert (request["path"], request["key"]) == ("/v1/audio/transcriptions", "Bearer s3cret")
@@ -177,7 +177,29 @@ class TestServed:
 
         with serving(dripping) as server:
             (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
-            assert told.error == f"{server.url}: the reply is not whole within 0.5 s a try"
+            assert told.error == f"{server.url}: the reply is not whole within 0.5 s"
+
+    def test_an_error_that_never_ends_is_not_waited_for(self):
+        def dripping(server, *_):
+            return 404, {"Content-Type": "application/json", "Content-Length": "1000000"}, _Drops(server.over)
+
+        with serving(dripping) as server:
+            (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
+            assert told.error == f"{server.url}: the reply is not whole within 0.5 s"
+
+    def test_a_server_that_is_not_there_is_asked_a_few_times_and_then_no_more(self):
+        def nothing(server, *_):
+            return 200, {"Content-Length": "10"}, b""  # and no more, until it is given up
+
+        with serving(nothing) as server:
+            told = asr(server.url, timeout_s=0.2, concurrency=1, max_failures=2).transcribe(STRETCHES * 2)
+        assert len(server.seen) == 2
+        assert [one.error.startswith("not asked: 2 stretches in a row") for one in told] == [False] * 2 + [True] * 6
+
+    def test_refusals_are_answers_and_the_rest_is_asked(self):
+        with serving(lambda *_: (400, {}, b"{}")) as server:
+            told = asr(server.url, concurrency=1, max_failures=2).transcribe(STRETCHES)
+        assert len(server.seen) == len(told) == 4
 
     def test_nobody_there_is_an_error_of_the_stretch(self):
         with serving(length_told) as server:

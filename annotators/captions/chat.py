@@ -188,8 +188,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        return aside.submit(asyncio.run, work).result()
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        return beside.submit(asyncio.run, work).result()
 
 
 def _address(config: ChatConfig) -> str:

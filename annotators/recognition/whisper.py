@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from annotators.base import Transcript
+from annotators.recognition.cublas import open_cublas
 from annotators.recognition.stretches import Timed, joined, pieces, placed, resampled
 from schemas.audio import Waveform
 from schemas.batches import in_batches
@@ -68,6 +69,8 @@ class WhisperTranscriber:
         self._config = config
         folder = located(config.weights)
         device, _, index = device_of(config.device).partition(":")
+        if device == "cuda":
+            open_cublas()
         self._model: Any = EncodedWhisper(
             str(folder),
             device=device,
