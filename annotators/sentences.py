@@ -156,7 +156,9 @@ def _music_claims(told: Sequence[Told], segment: Segment) -> list[Claim]:
         known = [one for kind in MUSIC_PHRASES for one in here if one.fact.kind == kind]
         if known:
             runs = "Music runs throughout" if _is_throughout(span, segment) else f"{_when(span, segment)} music runs"
-            claims.append(_claim(known, f"{runs} {', '.join(_music_phrases(known))}".rstrip() + "."))
+            phrases = ", ".join(_music_phrases(known))
+            comma = "," if phrases.startswith("heard as") else ""
+            claims.append(_claim(known, f"{runs}{comma} {phrases}".rstrip() + "."))
     return claims
 
 

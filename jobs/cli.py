@@ -31,7 +31,7 @@ from schemas.errors import EarmarkError, InputError
 from schemas.rows import to_row
 from schemas.shard import IndexRow, Receipt, Status, read_index, read_record, shards_in
 from schemas.store import Store, store_at
-from schemas.weights import MODELS
+from schemas.weights import MODELS, located
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -324,6 +324,8 @@ def _run(
     planned_ms = {lot.shard: _planned_ms(lot) for plan in plans for lot in plan.lots()}
     left = list(unfinished(store, plans))
     if left:
+        if address is None:  # on a cluster it is the workers' machines that must have them
+            _fetch_models(config)
         receipts, begun = [], time.monotonic()
         from pipeline.ray_runner import Tally, connected, run_ray
 
@@ -359,6 +361,17 @@ def _run(
     store.put("README.md", card.encode())
     _print_failures(now)
     _end(now)
+
+
+def _fetch_models(config: AnnotateConfig) -> None:
+    """Has every model of the config here before any worker starts, which would each fetch it for itself.
+
+    Raises ConfigError for the first that is not here and cannot be fetched.
+    """
+    from jobs.doctor import models_in
+
+    for weights in models_in(config):
+        located(weights)
 
 
 def _planned_ms(lot: Lot[Piece]) -> int:

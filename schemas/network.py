@@ -10,6 +10,13 @@ def device_of(wish: str | None) -> str:
     return wish or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def no_bars() -> None:
+    """transformers draws no progress bars from here on: in a worker nobody watches them."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def opened(weights: bytes) -> Any:
     """An onnxruntime session over the bytes of an ONNX file, quiet and ready to run."""
     import onnxruntime

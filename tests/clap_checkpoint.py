@@ -14,6 +14,7 @@ def write(
     fused: bool = False,
     safe: bool = True,
     seed: int = 0,
+    spread: float = 1.5,
     text: dict | None = None,
     audio: dict | None = None,
     **sizes: object,
@@ -53,7 +54,7 @@ def write(
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.add_(torch.randn_like(parameter) * 1.5)  # its own weights hardly tell sounds apart
+                parameter.add_(torch.randn_like(parameter) * spread)  # its own weights hardly tell sounds apart
     extractor.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)

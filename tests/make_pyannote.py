@@ -37,16 +37,24 @@ HIDDEN = 16
 CHUNK_S = 2.0  # what the segmentation network hears at once; 10 s where it is trained
 
 
-def write_pipeline(folder: Path, *, seed: int = 2) -> Path:
-    """The same seed writes the same networks."""
+def write_pipeline(
+    folder: Path,
+    *,
+    seed: int = 2,
+    hidden: int = HIDDEN,
+    lstm_layers: int = 1,
+    linear_layers: int = 1,
+    chunk_s: float = CHUNK_S,
+) -> Path:
+    """The same seed writes the same networks. The published segmentation has 128, 4, 2 and 10 s."""
     (folder / "segmentation").mkdir(parents=True)
     (folder / "embedding").mkdir()
     (folder / "plda").mkdir()
     (folder / "config.yaml").write_text(CONFIG)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        _write_segmentation(folder / "segmentation" / "pytorch_model.bin")
-        _write_embedding(folder / "embedding" / "pytorch_model.bin")
+        _write_segmentation(folder / "segmentation" / "pytorch_model.bin", hidden, lstm_layers, linear_layers, chunk_s)
+        _write_embedding(folder / "embedding" / "pytorch_model.bin", chunk_s)
     drawn = np.random.default_rng(seed)
     square, _ = np.linalg.qr(drawn.standard_normal((EMBEDDING_SIZE, EMBEDDING_SIZE)))
     np.savez(
@@ -64,16 +72,16 @@ def write_pipeline(folder: Path, *, seed: int = 2) -> Path:
     return folder
 
 
-def _write_segmentation(path: Path) -> None:
+def _write_segmentation(path: Path, hidden: int, lstm_layers: int, linear_layers: int, chunk_s: float) -> None:
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.segmentation import PyanNet
 
-    small = {"hidden_size": HIDDEN, "num_layers": 1}
-    network = PyanNet(lstm={**small, "bidirectional": True, "monolithic": True}, linear=small)
+    lstm = {"hidden_size": hidden, "num_layers": lstm_layers, "bidirectional": True, "monolithic": True}
+    network = PyanNet(lstm=lstm, linear={"hidden_size": hidden, "num_layers": linear_layers})
     network.specifications = Specifications(
         problem=Problem.MONO_LABEL_CLASSIFICATION,
         resolution=Resolution.FRAME,
-        duration=CHUNK_S,
+        duration=chunk_s,
         min_duration=None,
         warm_up=(0.0, 0.0),
         classes=["speaker#1", "speaker#2", "speaker#3"],
@@ -84,23 +92,23 @@ def _write_segmentation(path: Path) -> None:
     with torch.no_grad():  # untrained as it is, it hears the same everywhere; so it changes its mind, and slowly
         for name, bias in network.lstm.named_parameters():
             if name.startswith("bias"):
-                bias[HIDDEN : 2 * HIDDEN] = 2.0  # the forget gates
-        network.classifier.weight.normal_(0, 6)
+                bias[hidden : 2 * hidden] = 2.0  # the forget gates
+        network.classifier.weight.normal_(0, 6 * (HIDDEN / hidden) ** 0.5)
         network.classifier.bias.copy_(torch.tensor([-1.0, 1, 1, 1, -1, -1, -1]))  # nobody, one of three, two of three
     _write(network, path)
 
 
-def _write_embedding(path: Path) -> None:
+def _write_embedding(path: Path, chunk_s: float) -> None:
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.embedding import WeSpeakerResNet34
 
     network = WeSpeakerResNet34()
     network.specifications = Specifications(
-        problem=Problem.REPRESENTATION, resolution=Resolution.CHUNK, duration=CHUNK_S
+        problem=Problem.REPRESENTATION, resolution=Resolution.CHUNK, duration=chunk_s
     )
     network.eval()
     with torch.no_grad():  # untrained as it is, all voices lie in one direction; so it is taken away
-        network.resnet.seg_1.bias.sub_(network(torch.randn(4, 1, int(16_000 * CHUNK_S))).mean(0))
+        network.resnet.seg_1.bias.sub_(network(torch.randn(4, 1, int(16_000 * chunk_s))).mean(0))
     _write(network, path)
 
 

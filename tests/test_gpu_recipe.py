@@ -4,7 +4,6 @@ The models say nonsense, so what is held here is that nonsense in every branch h
 records say can be followed to where it comes from.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -17,17 +16,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from jobs.cli import cli
 from jobs.doctor import models_in
 from jobs.recipes import gpu
 from pipeline.annotate import plan_new, standing, unfinished
 from pipeline.route import fingerprint, route
 from pipeline.steps import run_local
-from schemas.record import Outcome, Record
+from schemas.record import Branch, Outcome, Record
 from schemas.shard import Status, read_index, read_record, shards_in
 from schemas.store import Store, store_at
 from schemas.weights import MODELS, content_hash
 from tests.chat_server import ChatServer, Request
+from tests.honest_writer import facts_of, told, writes
 from tests.make_models import MAKERS, write_models
 from tests.recipes import gpu_on_processors
 
@@ -40,26 +42,12 @@ INVENTED = "A priest rings the bells of a cathedral."
 NOBODY = "http://127.0.0.1:9/v1"  # where no server is
 
 
-def writes(request: Request) -> object:
-    """As an honest model does, one sentence a fact; and one that is in no fact."""
-    document, _ = json.JSONDecoder().raw_decode(request.text[request.text.index("{") :])
-    facts = document["facts"]
-    if "groups" in request.schema["properties"]:
-        return {"groups": [[fact["id"]] for fact in facts], "contradictions": [], "leave_out": []}
-    claims = [told(fact["text"], fact) for fact in facts]
-    return {"claims": [*claims, told(INVENTED, facts[0])]}
-
-
-def told(text: str, fact: dict) -> dict:
-    sentence = text[:1].upper() + text[1:].rstrip(".") + "."
-    branch = fact["id"].partition("/")[0]
-    return {
-        "text": sentence,
-        "start_s": fact["start_s"],
-        "end_s": fact["end_s"],
-        "branch": branch,
-        "evidence": [fact["id"]],
-    }
+def invents(request: Request) -> object:
+    """An honest answer, and a sentence that is in no fact."""
+    answer = writes(request)
+    if "claims" in answer:
+        answer["claims"].append(told(INVENTED, facts_of(request)[0]))
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +107,19 @@ def earmark(*arguments: object, **variables: str) -> subprocess.CompletedProcess
     )
 
 
+def typed(*arguments: object, **variables: str) -> tuple[int, str]:
+    """Exit code and what is printed, of a command that starts no workers, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ({"HF_HUB_OFFLINE": "1", "EARMARK_LLM_URL": NOBODY, MODELS: ""} | variables).items():
+            patch.setenv(name, value)
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=False)
+    return result.exit_code, result.output
+
+
 @pytest.fixture(scope="module")
 def run(models, recordings, tmp_path_factory) -> Run:
     output = tmp_path_factory.mktemp("run") / "out"
-    with ChatServer(writes, model=WRITER) as server:
+    with ChatServer(invents, model=WRITER) as server:
         done = earmark(
             "annotate", recordings, output, "--recipe", RECIPE, "--models", models, EARMARK_LLM_URL=server.url
         )
@@ -157,17 +154,23 @@ def test_every_branch_speaks_or_says_why_not(run):
         for annotation in (record.branches.speech, record.branches.sound, record.branches.music):
             assert annotation is not None
             assert annotation.outcome is Outcome.OK or (annotation.outcome is Outcome.SKIPPED and annotation.reason)
-    for branch in ("speech", "sound", "music"):
+    for branch in Branch:
         spoken = [record.branches.get(branch) for record in records]
         assert any(one.outcome is Outcome.OK and one.facts for one in spoken), branch
 
 
 def test_provenance_names_every_model_by_what_is_in_its_files(run, models):
+    names = {weights.name: f"{weights.name}@{content_hash(models / weights.name)}" for weights in models_in(gpu())}
+    everything = "+".join(model for record in run.records for model in record.provenance.models).split("+")
+    assert set(names.values()) <= set(everything)
     for record in run.records:
-        names = set(re.split(r"\+|, ", "+".join(record.provenance.models)))
-        for weights in models_in(gpu()):
-            assert f"{weights.name}@{content_hash(models / weights.name)}" in names
-        assert any(WRITER in name for name in names)
+        said = "+".join(record.provenance.models).split("+")
+        assert WRITER in {name.partition("@")[0] for name in said}
+        assert names["MIT/ast-finetuned-audioset-10-10-0.4593"] in said
+        assert names["laion/larger_clap_general"] in said
+        for branch in Branch:
+            annotation = record.branches.get(branch)
+            assert annotation.outcome is not Outcome.OK or set(annotation.model.split("+")) <= set(said)
         assert record.provenance.config == fingerprint(gpu())
         assert len(record.provenance.prompts) >= 2
         assert all(
@@ -205,27 +208,29 @@ def test_the_run_prints_its_steps_and_nothing_that_libraries_say(run):
 
 def test_running_again_does_nothing_and_says_so(run, models, recordings):
     before = {one.name: one.etag for one in run.store.list()}
-    again = earmark("annotate", recordings, run.store.root, "--recipe", RECIPE, "--models", models)
-    assert again.returncode == 0
-    assert again.stdout.startswith("nothing is left to do")
+    code, printed = typed("annotate", recordings, run.store.root, "--recipe", RECIPE, "--models", models)
+    assert code == 0
+    assert printed.startswith("nothing is left to do")
     after = {one.name: one.etag for one in run.store.list()}
     assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} <= {"README.md"}
 
 
 def test_status_and_inspect_read_well(run):
-    status = earmark("status", run.store.root)
-    assert status.returncode == 0
-    assert "0 failures" in status.stdout.splitlines()[-1]
-    shown = earmark("inspect", run.store.root)
-    assert shown.returncode == 0
-    assert f"left out: {INVENTED}" in shown.stdout
+    code, printed = typed("status", run.store.root)
+    assert code == 0
+    assert "0 failures" in printed.splitlines()[-1]
+    code, printed = typed("inspect", run.store.root)
+    assert code == 0
+    assert f"left out: {INVENTED}" in printed
     for record in run.records:
-        assert record.caption.merger in shown.stdout
-        assert not record.caption.note or record.caption.note in shown.stdout
+        assert record.caption.merger in printed
+        assert not record.caption.note or record.caption.note in printed
+        for branch in Branch:
+            assert (record.branches.get(branch).reason or "") in printed
 
 
 def test_the_same_lots_in_one_process_make_the_same_bytes(run, models, recordings, tmp_path):
-    with ChatServer(writes, model=WRITER) as server:
+    with ChatServer(invents, model=WRITER) as server:
         store = locally(models, recordings, tmp_path / "again", EARMARK_LLM_URL=server.url)
     assert list(shards_in(store)) == list(shards_in(run.store))
     for shard in shards_in(store):
@@ -276,11 +281,11 @@ def test_a_served_captioner_takes_the_place_of_the_loaded_one(served):
 
 def test_the_doctor_finds_everything(models):
     with ChatServer(model=WRITER) as server:
-        said = earmark("doctor", "--recipe", "gpu", "--models", models, EARMARK_LLM_URL=server.url)
-    assert said.returncode == 0, said.stdout
+        code, printed = typed("doctor", "--recipe", "gpu", "--models", models, EARMARK_LLM_URL=server.url)
+    assert code == 0, printed
     for weights in models_in(gpu()):
-        assert re.search(rf"^ok +{re.escape(weights.name)} ", said.stdout, re.MULTILINE)
-    assert "missing" not in said.stdout
+        assert re.search(rf"^ok +{re.escape(weights.name)} ", printed, re.MULTILINE)
+    assert "missing" not in printed
 
 
 def test_a_model_that_is_not_there_is_one_sentence_with_its_name_and_the_command(models, recordings, tmp_path):

@@ -29,7 +29,7 @@ from schemas.audio import Waveform
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import ConfigError, SchemaError
-from schemas.network import device_of
+from schemas.network import device_of, no_bars
 from schemas.record import Branch, Claim, Clip
 from schemas.weights import Weights, located, model_name
 
@@ -203,6 +203,7 @@ class Clap:
         from safetensors import SafetensorError
         from transformers import ClapModel, ClapProcessor
 
+        no_bars()
         folder = located(config.weights)
         self._device, self._batch_size = device_of(config.device), config.batch_size
         opened: Any = ClapModel.from_pretrained  # gives two things where it is asked to

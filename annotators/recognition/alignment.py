@@ -21,7 +21,7 @@ from schemas.audio import Waveform
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import ConfigError
-from schemas.network import device_of
+from schemas.network import device_of, no_bars
 from schemas.record import Word
 from schemas.span import Span
 from schemas.weights import Weights, located, model_name
@@ -119,6 +119,7 @@ class Aligner:
         import torch
         from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
+        no_bars()
         self._config = config
         folder = located(config.weights)
         self._device = device_of(config.device)

@@ -16,7 +16,7 @@ from schemas.audio import Waveform
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import ConfigError
-from schemas.network import device_of
+from schemas.network import device_of, no_bars
 from schemas.weights import Weights, located, model_name
 
 GENERATES = ("seq2seq", "seq2seq_whisper")  # the pipelines that write token by token
@@ -97,9 +97,8 @@ class HubTranscriber:
     def __init__(self, config: HubAsrConfig) -> None:
         import torch
         from transformers import pipeline
-        from transformers.utils import logging as told_by_transformers
 
-        told_by_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
+        no_bars()
         self._config = config
         folder = located(config.weights)
         device = device_of(config.device)

@@ -22,7 +22,7 @@ from schemas import audioset
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import CheckpointError, ConfigError
-from schemas.network import device_of
+from schemas.network import device_of, no_bars
 from schemas.weights import Weights, located, model_name
 from segmenters.audioset.windows import at_moments, window_starts
 
@@ -146,9 +146,8 @@ def _piece(samples: np.ndarray, start: int, length: int) -> np.ndarray:
 def _opened(folder: Path, dtype: Any) -> tuple[Any, Any]:
     """The feature extractor and the network, with every weight from the folder."""
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    no_bars()
     try:
         extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
         network, told = AutoModelForAudioClassification.from_pretrained(

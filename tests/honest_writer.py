@@ -1,0 +1,30 @@
+"""What an honest language model would answer the merger: for `ChatServer`."""
+
+import json
+
+from tests.chat_server import Request
+
+
+def facts_of(request: Request) -> list[dict]:
+    document, _ = json.JSONDecoder().raw_decode(request.text[request.text.index("{") :])
+    return document["facts"]
+
+
+def writes(request: Request) -> object:
+    """Each fact by itself: first as a plan, then as one sentence."""
+    facts = facts_of(request)
+    if "groups" in request.schema["properties"]:
+        return {"groups": [[fact["id"]] for fact in facts], "contradictions": [], "leave_out": []}
+    return {"claims": [told(fact["text"], fact) for fact in facts]}
+
+
+def told(text: str, fact: dict) -> dict:
+    sentence = text[:1].upper() + text[1:].rstrip(".") + "."
+    branch = fact["id"].partition("/")[0]
+    return {
+        "text": sentence,
+        "start_s": fact["start_s"],
+        "end_s": fact["end_s"],
+        "branch": branch,
+        "evidence": [fact["id"]],
+    }
