@@ -72,14 +72,15 @@ def lyrics_of(heard: Sequence[tuple[Span, Transcript]], rules: LyricsRules) -> L
 
 def lines_of(stretch: Span, transcript: Transcript, rules: LyricsRules) -> tuple[list[Sentence], list[str]]:
     """The lines of one stretch that are believed, and why the rest is not."""
+    troubles = [transcript.error] if transcript.error else []
     if not transcript.text.strip():
-        return [], []
+        return [], troubles
     words = words_in(stretch, transcript)
     whole = replace(transcript, words=words)
     if reason := _against(stretch, whole, rules):
-        return [], [reason]
+        return [], [*troubles, reason]
     kept: list[Sentence] = []
-    reasons: list[str] = []
+    reasons = troubles
     for line in sentences_of(words, rules.lines, transcript.language):
         said = Transcript(text=line.text, words=line.words, language=transcript.language, score=line.score)
         reason = _against(Span.of(line.start_ms, line.end_ms), said, rules)

@@ -4,14 +4,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from benchmarks.sft import check
 from jobs.build import commands
 from pipeline.instructions.build import BuildConfig, build
-from pipeline.instructions.drawing import wanted
-from pipeline.instructions.tasks import Mix
+from pipeline.instructions.drawing import Lots, spread, wanted
+from pipeline.instructions.sample import TaskSample
+from pipeline.instructions.tasks import Mix, TaskShare
 from pipeline.lot import Lot
 from pipeline.shards import Imprint, write_shard
 from schemas.errors import ConfigError, InputError, SchemaError
@@ -174,3 +176,21 @@ def test_a_build_reads_and_writes_buckets(tmp_path, bucket):
     build(remote, dest, BuildConfig(limit=20))
     build(local, at(tmp_path / "a"), BuildConfig(limit=20))
     assert {stored.name: dest.read(stored.name) for stored in dest.list()} == files(tmp_path / "a")
+
+
+def test_tasks_of_more_weight_are_more_often_among_those_of_a_record():
+    def sample(number: int, task: str) -> TaskSample:
+        return TaskSample(key=f"k{number}", task=task, index=0, question="q", answer="a", evidence=("sound/0",))
+
+    mix = Mix(shares=(TaskShare(task="when", weight=9.0),), per_record=1)
+    kept = [spread([sample(number, "count"), sample(number, "when")], mix, 0)[0].task for number in range(400)]
+    assert 350 < kept.count("when") < 400
+
+
+def test_the_lowest_lots_are_known_without_keeping_all():
+    numbers = np.random.default_rng(0).permutation(5_000).tolist()
+    lots = Lots(room=10)
+    for number in numbers:
+        lots.add("when", number)
+    assert lots.last_taken({"when": 10}) == {"when": 9}
+    assert (lots.counts, len(lots.lowest["when"]) < 1_100) == ({"when": 5_000}, True)

@@ -30,6 +30,7 @@ from schemas.record import (
     SoundAnnotation,
     Speaker,
     SpeechAnnotation,
+    Tempo,
     Turn,
     Word,
     key_of,
@@ -347,6 +348,106 @@ def test_a_branch_is_described_in_sentences_of_the_caption_or_in_a_model_s():
 def test_chords_that_are_none_are_no_progression():
     none = replace(played(), chords=(Chord(start_ms=START_MS, end_ms=START_MS + 9_000, name="N", score=0.9),))
     assert asked(record(music=none), "chords", "chord_at") == []
+
+
+def model(start_ms: int, end_ms: int, label: str, score: float = 0.9) -> Fact:
+    return heard(start_ms, end_ms, label, human=False, score=score)
+
+
+def at(start_ms: int, end_ms: int, label: str, score: float = 0.9) -> Event:
+    return Event(start_ms=START_MS + start_ms, end_ms=START_MS + end_ms, label=label, score=score)
+
+
+SAID = spoken("a", "b", "c", "d", speakers=("S01", "S02"), human=False)
+BARKS = sound(model(0, 4_000, "Bark"), model(9_000, 12_000, "Rain"), model(14_000, 16_000, "Siren"))
+TOGETHER = sound(model(0, 4_000, "Bark"), model(300, 5_000, "Meow"), model(9_000, 12_000, "Rain"))
+A_CLAIM = make.claim("A dog barks, then rain.", start_ms=START_MS, end_ms=START_MS + 2_000)
+
+
+def music_like(**changes: object) -> Record:
+    return record(music=replace(played(), **changes))
+
+
+def with_events(*events: Event) -> Record:
+    return replace(BARKS, events=events)
+
+
+def with_branch(of: Record, **changes: object) -> Record:
+    return replace(of, branches=replace(of.branches, **changes))
+
+
+@pytest.mark.parametrize(
+    ("sure", "unsure", "tasks"),
+    [
+        pytest.param(BARKS, with_events(at(0, 20_000, "Meow", 0.2)), ("sound_at",), id="doubt at the moment"),
+        pytest.param(BARKS, with_events(at(5_000, 6_000, "Sound")), ("timeline", "first", "after"), id="no name"),
+        pytest.param(sound(model(0, 2_000, "Bark")), sound(model(0, 2_000, "Bark"), model(5_000, 6_000, "Bark", 0.3)),
+                     ("when", "count"), id="perhaps again"),
+        pytest.param(record(SAID), record(replace(SAID, language_score=0.3)), ("language",), id="language"),
+        pytest.param(record(SAID), record(replace(SAID, turns=(*SAID.turns, Turn(
+            start_ms=START_MS, end_ms=START_MS + 400, speaker="S03", score=0.9)))), ("speakers",), id="short voice"),
+        pytest.param(record(SAID), record(replace(SAID, speakers=(Speaker(name="S01"),))), ("speakers",), id="counts"),
+        pytest.param(record(SAID), record(replace(SAID, turns=tuple(replace(t, score=0.4) for t in SAID.turns))),
+                     ("turns", "speakers"), id="turns"),
+        pytest.param(record(SAID), record(replace(SAID, words=SAID.words[:-1])), ("transcribe_words",), id="a word"),
+        pytest.param(music_like(), music_like(reason="lyrics withheld: x"), ("lyrics", "lyrics_words"), id="withheld"),
+        pytest.param(music_like(), music_like(lyrics=tuple(replace(w, score=0.4) for w in played().lyrics)),
+                     ("lyrics", "lyrics_words"), id="lyrics"),
+        pytest.param(music_like(), music_like(tempi=(Tempo(start_ms=START_MS, end_ms=START_MS + 9, bpm=90.0, score=1),
+                     Tempo(start_ms=START_MS + 9, end_ms=START_MS + 99, bpm=99.0, score=1))), ("tempo",), id="tempi"),
+        pytest.param(music_like(), music_like(keys=(*played().keys, replace(played().keys[0], name="A minor"))),
+                     ("key",), id="keys"),
+        pytest.param(music_like(), music_like(chords=(*played().chords, replace(played().chords[0], score=0.1))),
+                     ("chords",), id="a chord"),
+        pytest.param(music_like(), music_like(meter_score=0.4), ("meter",), id="meter"),
+        pytest.param(music_like(), music_like(instruments=(replace(played().instruments[0], score=0.4),)),
+                     ("instruments",), id="instruments"),
+        pytest.param(replace(BARKS, caption=make.caption(replace(A_CLAIM, score=0.9))),
+                     replace(BARKS, caption=make.caption(replace(A_CLAIM, score=0.4))),
+                     ("caption", "caption_sound"), id="claims"),
+        pytest.param(BARKS, with_events(at(5_000, 6_000, "Sound")), ("choice_present",), id="choice, no name"),
+        pytest.param(BARKS, with_branch(BARKS, music=MusicAnnotation(outcome=Outcome.FAILED, model="m@1", reason="x")),
+                     ("choice_present",), id="choice, a branch failed"),
+        pytest.param(BARKS, TOGETHER, ("choice_first",), id="choice, begins with another"),
+        pytest.param(record(profile=Profile(animal=1.0)), record(music=replace(
+            skipped("music", "m@1", "x"), lyrics=played().lyrics), profile=Profile(animal=1.0)),
+                     ("no_speech",), id="song"),
+        pytest.param(record(profile=Profile(animal=1.0)), record(profile=Profile(animal=1.0, singing=0.1)),
+                     ("no_speech", "no_music"), id="may be sung"),
+    ],
+)  # fmt: skip
+def test_one_doubt_is_enough_to_leave_a_task_out(sure, unsure, tasks):
+    assert {sample.task for sample in asked(sure, *tasks)} == set(tasks)
+    assert asked(unsure, *tasks) == []
+
+
+def test_what_begins_with_another_is_no_second_and_comes_neither_next_nor_right_before():
+    def asked_of(*starts_ms: int) -> set[tuple[str, str]]:
+        facts = [heard(a, a + 900, label) for a, label in zip(starts_ms, ("Bark", "Rain", "Siren"), strict=True)]
+        return {(s.task, s.answer) for s in asked(sound(*facts), "first", "second", "last", "before", "after")}
+
+    assert asked_of(0, 2_000, 4_000) == {
+        *(("first", "Bark"), ("second", "Rain"), ("last", "Siren"), ("before", "Bark"), ("before", "Rain")),
+        *(("after", "Rain"), ("after", "Siren")),
+    }
+    assert asked_of(0, 2_000, 2_400) == {("first", "Bark"), ("before", "Bark")}
+    assert asked_of(0, 400, 4_000) == {("last", "Siren"), ("after", "Siren")}
+
+
+def test_of_a_model_s_sounds_the_other_options_are_of_other_families():
+    for seed in range(30):
+        (sample, *_) = asked(sound(model(0, 2_000, "Bark")), "choice_present", rules=AskRules(seed=seed))
+        assert not any(
+            name in sample.question for name in ("Cat", "Frog", "Horse", "Pig", "Bleat", "Cricket", "Crowing")
+        )
+
+
+def test_a_voice_is_described_only_where_it_begins_alone():
+    one = full()
+    near = replace(one.branches.speech.turns[1], start_ms=START_MS + 300, end_ms=START_MS + 2_000)
+    speech = replace(one.branches.speech, turns=(one.branches.speech.turns[0], near))
+    assert len(asked(one, "speech_caption_of")) == 2
+    assert asked(with_branch(one, speech=speech), "speech_caption_of") == []
 
 
 def test_doubted_words_are_not_taught():

@@ -133,6 +133,15 @@ def test_words_nobody_is_sure_of_are_withheld():
     assert "sure of 'so far away' by 0.10" in annotation.reason
 
 
+@pytest.mark.parametrize(("text", "told"), [("", []), ("la la", ["la la"])])
+def test_a_recogniser_that_does_not_answer_is_not_taken_for_silence(text, told):
+    stretch = Span.of(0, 3_000)
+    words = tuple(Word(start_ms=500 * i, end_ms=500 * i + 400, text=w, score=0.9) for i, w in enumerate(text.split()))
+    heard = Transcript(text=text, words=words, score=0.9, error="it hung up")
+    lyrics = lyrics_of([(stretch, heard)], LyricsRules())
+    assert ([line.text for line in lyrics.lines], lyrics.withheld) == (told, ("it hung up",))
+
+
 def test_words_stay_inside_their_stretch():
     stretch = Span.of(1_000, 3_000)
     words = [Word(start_ms=at, end_ms=at + 900, text=f"w{at}", score=0.9) for at in (500, 1_500, 2_500, 3_500)]

@@ -117,9 +117,9 @@ def language(record: Record, rules: AskRules) -> list[TaskSample]:
 
 
 def lyrics(record: Record, rules: AskRules) -> list[TaskSample]:
-    """What is sung, as plain text and word by word."""
+    """What is sung, as plain text and word by word, where nothing of it was withheld."""
     music = record.branches.music
-    if not music or music.outcome is not Outcome.OK or not music.lyrics:
+    if not music or music.outcome is not Outcome.OK or not music.lyrics or music.reason:
         return []
     if sum(word.score for word in music.lyrics) / len(music.lyrics) < rules.min_score:
         return []
