@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -135,6 +136,16 @@ def test_a_damaged_shard_is_named_and_the_others_are_used(tmp_path):
     assert receipt.damaged[0].shard == bad
     with pytest.raises(SchemaError, match=bad):
         build(store, at(tmp_path / "b"), BuildConfig(), strict=True)
+
+
+def test_an_index_that_was_written_again_is_not_believed(tmp_path):
+    store = shards(tmp_path / "in")
+    bad = shards_in(store)[1]
+    index = tmp_path / "in" / "shards" / f"{bad}.parquet"
+    pq.write_table(pq.read_table(index), index, compression="none")
+    receipt, _ = build(store, at(tmp_path / "a"), BuildConfig())
+    assert (receipt.damaged_shards, receipt.records, receipt.damaged[0].shard) == (1, 6, bad)
+    assert "not the one that its receipt tells of" in receipt.damaged[0].reason
 
 
 def test_a_record_of_another_version_is_refused_by_name(tmp_path):
