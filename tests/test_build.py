@@ -205,3 +205,15 @@ def test_the_lowest_lots_are_known_without_keeping_all():
         lots.add("when", number)
     assert lots.last_taken({"when": 10}) == {"when": 9}
     assert (lots.counts, len(lots.lowest["when"]) < 1_100) == ({"when": 5_000}, True)
+
+
+def test_a_part_too_many_of_a_build_that_was_stopped_is_taken_away(tmp_path):
+    store, dest = shards(tmp_path / "in"), at(tmp_path / "out")
+    build(store, dest, BuildConfig())
+    body = json.loads(dest.read("build.json"))
+    begun = {name: body[name] for name in ("version", "shards", "shards_sha256", "config")}
+    dest.put("begun.json", json.dumps(begun).encode())
+    dest.put("sft-00007.jsonl", b"{}\n")
+    dest.remove("build.json")
+    assert build(store, dest, BuildConfig())[1]
+    assert [stored.name for stored in dest.list("sft-")] == ["sft-00000.jsonl"]
