@@ -152,14 +152,13 @@ def run(config: AnnotateConfig, recordings: Path, output: Path, arguments: argpa
     with Memory() as memory, connected(None, code=CHECKOUT):
         begun = time.monotonic()
         receipts = list(run_ray(route(config, store.root), lots, tally))
-        whole_s = time.monotonic() - begun
-    wall_s = max(whole_s - tally.ready_s, 1e-3)  # the workers are built once, however long the run
+        wall_s = time.monotonic() - begun
     reports = step_reports(receipts, workers=tally.workers, wall_s=wall_s, retries=tally.retries)
     audio_ms = sum(receipt.audio_ms for receipt in receipts)
     print(
         f"{len(lots)} lots of {config.lot_ms / 1000:.0f} s, at most {arguments.tokens} tokens a window or question; "
         f"the language model {'is ' + arguments.llm if arguments.llm else 'answers at once'}\n"
-        f"workers built in {tally.ready_s:.0f} s, left out of what follows\n"
+        f"workers built in {tally.ready_s:.0f} of {wall_s:.0f} s, once in a run: measure on hours of sound\n"
     )
     show.console.print(show.step_table(reports))
     segments, failures = sum(r.samples for r in receipts), sum(r.failures for r in receipts)

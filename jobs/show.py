@@ -156,7 +156,6 @@ def record_text(record: Record) -> str:
             lines.append(f"           but {annotation.reason}")
     by = f"  [{record.caption.merger}]" if record.caption.merger else ""
     lines.append(f"  caption{by}")
-    lines += [f"    noted: {record.caption.note}"] if record.caption.note else []
     for claim in record.caption.claims:
         span = f"{(claim.start_ms - record.start_ms) / 1000:.2f}-{(claim.end_ms - record.start_ms) / 1000:.2f} s"
         checks = "".join(f"  {check.name} {check.score:.2f}" for check in claim.checks)

@@ -51,9 +51,20 @@ def pyannote(folder: Path) -> None:
 
 
 def captioner(folder: Path) -> None:
+    """What it says are random bytes, control characters among them; to most questions it comes to an end."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
     from jobs.model import init
+    from model.tokens import Tokenizer
 
     init("tiny", folder, seed=0, texts=None)
+    weights = folder / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["lm_head.weight"][Tokenizer.open(folder).special.im_end] *= 2
+    with safe_open(weights, "pt") as file:
+        metadata = file.metadata()
+    save_file(tensors, weights, metadata=metadata)
 
 
 MAKERS: Mapping[str, Maker] = {
@@ -72,8 +83,10 @@ def write_models(folder: Path, models: Iterable[Weights], makers: Mapping[str, M
     import torch
 
     from annotators.diarization.pyannote import _quiet_import
+    from schemas.network import no_bars
 
     torch.set_num_threads(1)
+    no_bars()
     with _quiet_import():
         import pyannote.audio  # noqa: F401
     wanted = [weights.name for weights in models]

@@ -312,3 +312,56 @@ def _pieces(number: int) -> dict:
             "merges": [],
         },
     }
+
+
+def babbling_parakeet(folder: Path, seed: int = 0) -> Path:
+    """The same kind, of a few syllables, which goes on writing wherever it is asked to."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import (
+        GenerationConfig,
+        ParakeetEncoderConfig,
+        ParakeetFeatureExtractor,
+        ParakeetForTDT,
+        ParakeetProcessor,
+        ParakeetTDTConfig,
+        ParakeetTokenizer,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    syllables = [a + b for a in "bdgkm" for b in "aeiou"]
+    tokens = ["<unk>", "<pad>", *(f"▁{one}" for one in syllables), *syllables]
+    blank = len(tokens)
+    bpe = Tokenizer(models.BPE(vocab={token: n for n, token in enumerate(tokens)}, merges=[], unk_token="<unk>"))
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    encoder = ParakeetEncoderConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_mel_bins=128,
+        subsampling_conv_channels=16,
+    )
+    torch.manual_seed(seed)
+    config = ParakeetTDTConfig(
+        vocab_size=blank + 1,
+        decoder_hidden_size=16,
+        pad_token_id=1,
+        blank_token_id=blank,
+        encoder_config=encoder.to_dict(),
+    )
+    model = ParakeetForTDT(config).eval()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(4 if weights.ndim > 1 else 1)
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=blank,
+        pad_token_id=1,
+        suppress_tokens=[*range(blank + 1, blank + 1 + len(config.durations))],
+    )
+    model.save_pretrained(folder)
+    tokenizer = ParakeetTokenizer(tokenizer_object=bpe, unk_token="<unk>", pad_token="<pad>")
+    ParakeetProcessor(
+        feature_extractor=ParakeetFeatureExtractor(feature_size=128), tokenizer=tokenizer
+    ).save_pretrained(folder)
+    return folder

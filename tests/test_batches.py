@@ -49,8 +49,10 @@ def test_one_item_too_large_raises_and_so_does_any_other_trouble():
 
     with pytest.raises(RuntimeError, match="out of memory"):
         in_batches([1, 2, 3], full, length=float, room=100)
+    asked = []
     with pytest.raises(RuntimeError, match="does not fit"):
-        in_batches([1, 2, 3], broken, length=float, room=100)
+        in_batches([1, 2, 3], lambda batch: (asked.append(batch), broken(batch))[1], length=float, room=100)
+    assert len(asked) == 1, "what is no lack of memory is not tried in halves"
 
 
 def test_out_of_memory_is_known_by_its_class_and_by_its_words():

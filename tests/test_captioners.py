@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from annotators.base import Question
+from annotators.base import Question, Reply
 from annotators.captions import prompts
 from annotators.captions.chat import ChatConfig
 from annotators.captions.served import ServedCaptionerConfig
@@ -221,6 +221,25 @@ def test_a_batch_that_does_not_fit_is_answered_in_halves(checkpoint, monkeypatch
     monkeypatch.setattr(captioner._generator, "generate", room_for_one)
     assert captioner.ask(questions) == wanted
     assert sizes == [4, 2, 1, 1, 2, 1, 1]
+
+
+@pytest.mark.slow
+def test_a_question_a_checkpoint_trips_over_costs_its_own_reply(checkpoint, monkeypatch):
+    captioner = own(checkpoint)
+    questions = [asked(piece, max_tokens=20) for piece in PIECES]
+    wanted = captioner.ask(questions)
+    generate = captioner._generator.generate
+    longest = max(len(captioner._request(question).prompt.ids) for question in questions)
+
+    def full(requests, sampling):
+        if any(len(request.prompt.ids) == longest for request in requests):
+            raise torch.OutOfMemoryError("out of memory")
+        return generate(requests, sampling)
+
+    monkeypatch.setattr(captioner._generator, "generate", full)
+    replies = captioner.ask(questions)
+    assert replies[1] == Reply(text="", error="OutOfMemoryError: out of memory")
+    assert [replies[n] for n in (0, 2, 3)] == [wanted[n] for n in (0, 2, 3)]
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def test_the_recipes_of_the_documentation_are_recipes(tmp_path):
     products, own, small = configs
     assert {weights.licence for weights in models_in(products)} <= {"MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-4.0"}
     assert {weights.name for weights in models_in(own)} >= {"./checkpoints/round-1", "/models/whisper-ct2"}
-    assert ("http://captions:8000/v1", "moss-audio") in servers_in(small)
+    assert ("http://captions:8000/v1", "moss-audio") in [(server.url, server.model) for server in servers_in(small)]
     assert sum(gear.gpus for gear in small.gear) == 2.0
     assert len({fingerprint(config) for config in (gpu(), *configs)}) == 4
 

@@ -4,10 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotators.recognition.agreement import AgreementRules, Verdict, error_rate, judged, normalised
+from annotators.recognition.agreement import MAX_UNITS, AgreementRules, Verdict, error_rate, judged, normalised
 from schemas.errors import ConfigError
 
 RULES = AgreementRules(flag_above=0.25, drop_above=0.5)
+
+
+def test_no_more_is_compared_than_a_stretch_may_hold():
+    most = "a " * MAX_UNITS
+    assert error_rate(most + "b", most + "c", "en") == 0.0
+    assert error_rate(most[2:] + "b", most[2:] + "c", "en") > 0.0
 
 
 @pytest.mark.parametrize(

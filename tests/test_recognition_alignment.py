@@ -172,3 +172,8 @@ def test_words_without_times_can_be_spread():
     words = spread(["one", "twenty"], Span.of(1_000, 1_900))
     assert [(word.start_ms, word.end_ms, word.score) for word in words] == [(1_000, 1_300, 0.0), (1_300, 1_900, 0.0)]
     assert spread([], Span.of(0, 10)) == ()
+
+
+def test_a_word_whose_digits_cannot_be_spelled_is_a_star():
+    vocabulary = Vocabulary(ids={"t": 1, "h": 2}, blank=0)
+    assert target_of(["4th", "th"], vocabulary, 9, str).tokens == (9, 1, 2)

@@ -34,6 +34,8 @@ CASES = [
     ("is_compressible", said("and then we go " * 12), said(ORDINARY)),
     ("is_a_loop", said("no " * 12), said("no no no no no that is not what I said to you")),
     ("is_a_loop", said("谢谢" * 12, language="zh"), said(CHINESE, language="zh")),
+    ("is_a_loop", said("no " * 12 + ORDINARY[:20]), said("no " * 12 + ORDINARY)),
+    ("has_a_loop", said("no " * 12 + ORDINARY), said("no " * 12 + ORDINARY[:20])),
     ("has_a_loop", said("well " + "no no no no no no " + ORDINARY), said("no no no no no " + ORDINARY)),
     ("says_little", said("yes no maybe yes no maybe yes no maybe yes"), said(ORDINARY)),
     ("has_a_long_word", said("it was a " + "re" * 13 + "ally"), said("it was incomprehensibly long")),

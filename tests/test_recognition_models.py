@@ -14,7 +14,13 @@ from schemas.audio import Waveform
 from schemas.errors import ConfigError
 from schemas.span import Span
 from schemas.weights import Weights
-from tests.make_recognisers import tiny_ctc, tiny_whisper, tiny_whisper_transformers, voice
+from tests.make_recognisers import (
+    babbling_parakeet,
+    tiny_ctc,
+    tiny_whisper,
+    tiny_whisper_transformers,
+    voice,
+)
 
 pytestmark = pytest.mark.slow  # torch, transformers and CTranslate2 are loaded
 
@@ -259,3 +265,16 @@ def test_what_cannot_be_aligned_keeps_the_recognisers_times(folders):
 def test_windows_that_cannot_work_are_refused():
     with pytest.raises(ConfigError, match=r"context_s=0\.0"):
         AlignerConfig(context_s=0.0)
+
+
+def test_a_transducer_hears_no_words_after_the_end_of_a_short_stretch(tmp_path):
+    """The default second recogniser: in a batch each stretch has the words it has alone, and the patterns fetch it."""
+    from annotators.recognition.second import PARAKEET_V3
+
+    folder = babbling_parakeet(tmp_path / "parakeet")
+    assert all(any(path.match(pattern) for pattern in PARAKEET_V3.files) for path in folder.iterdir())
+    recogniser = hub(folder)
+    together = [one.text for one in recogniser.transcribe(STRETCHES, "en")]
+    alone = [recogniser.transcribe([stretch], "en")[0].text for stretch in STRETCHES]
+    assert together == alone
+    assert len({text for text in alone if text}) >= 3

@@ -15,6 +15,11 @@ from schemas.span import Span
 from tests.make import RATE_HZ, quiet, tone, waveform
 
 
+def test_a_piece_without_words_does_not_say_that_nobody_speaks():
+    said, silent = Transcript(text="so", no_speech=0.5), Transcript(text="", no_speech=0.1)
+    assert joined([said, silent]).no_speech == 0.5
+
+
 @given(duration_ms=st.integers(0, 9_000), max_ms=st.integers(200, 4_000), start_ms=st.integers(0, 5_000))
 def test_pieces_tile_the_stretch(duration_ms, max_ms, start_ms):
     random = np.random.default_rng(duration_ms)

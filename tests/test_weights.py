@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigError
-from schemas.weights import MODELS, Weights, content_hash, found, located, model_name
+from schemas.weights import EDGE_BYTES, MODELS, Weights, content_hash, found, located, model_name
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -78,3 +78,15 @@ def test_the_hash_changes_with_a_name_a_length_and_a_byte_and_not_with_the_place
     renamed.mkdir()
     (renamed / "other.json").write_text("{}")
     assert len({content_hash(folder) for folder in (one, *others, renamed)}) == 4
+
+
+def test_the_hash_reads_both_ends_of_a_large_file(offline):
+    def folder(name: str, *changed: int) -> Path:
+        (offline / name).mkdir()
+        content = bytearray(3 * EDGE_BYTES)
+        for at in changed:
+            content[at] = 1
+        (offline / name / "model.bin").write_bytes(content)
+        return offline / name
+
+    assert len({content_hash(folder(f"a{at}", at)) for at in (0, EDGE_BYTES - 1, -EDGE_BYTES, -1)}) == 4

@@ -149,10 +149,16 @@ class HubTranscriber:
         return " ".join(text.split())
 
     def _generation(self, language: str | None) -> dict[str, Any]:
-        """Greedy, so that the same sound gives the same words; for models that generate at all."""
+        """Greedy, so that the same sound gives the same words; for models that generate at all.
+
+        A transducer of transformers (5.23) ends with its frames and no token, and without one a stretch that is done
+        before others of its batch is given words until they are; so it is told that padding is an end.
+        """
         if self._pipeline.type == TRANSDUCES:  # a step for each frame that it hears, and one for each token
             frame_ms = 10 * getattr(self._pipeline.model.config.encoder_config, "subsampling_factor", 1)
-            return {"generate_kwargs": {"max_new_tokens": self._config.max_ms // frame_ms + self._config.max_tokens}}
+            padding = self._pipeline.tokenizer.pad_token_id
+            limit = self._config.max_ms // frame_ms + self._config.max_tokens
+            return {"generate_kwargs": {"max_new_tokens": limit, "eos_token_id": padding, "pad_token_id": padding}}
         if self._pipeline.type not in GENERATES:
             return {}
         settings: dict[str, Any] = {"do_sample": False, "num_beams": 1, "max_new_tokens": self._config.max_tokens}
