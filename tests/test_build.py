@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -137,6 +138,16 @@ def test_a_damaged_shard_is_named_and_the_others_are_used(tmp_path):
         build(store, at(tmp_path / "b"), BuildConfig(), strict=True)
 
 
+def test_an_index_that_was_written_again_is_not_believed(tmp_path):
+    store = shards(tmp_path / "in")
+    bad = shards_in(store)[1]
+    index = tmp_path / "in" / "shards" / f"{bad}.parquet"
+    pq.write_table(pq.read_table(index), index, compression="none")
+    receipt, _ = build(store, at(tmp_path / "a"), BuildConfig())
+    assert (receipt.damaged_shards, receipt.records, receipt.damaged[0].shard) == (1, 6, bad)
+    assert "not the one that its receipt tells of" in receipt.damaged[0].reason
+
+
 def test_a_record_of_another_version_is_refused_by_name(tmp_path):
     store = shards(tmp_path / "in", 1)
     (shard,) = shards_in(store)
@@ -194,3 +205,15 @@ def test_the_lowest_lots_are_known_without_keeping_all():
         lots.add("when", number)
     assert lots.last_taken({"when": 10}) == {"when": 9}
     assert (lots.counts, len(lots.lowest["when"]) < 1_100) == ({"when": 5_000}, True)
+
+
+def test_a_part_too_many_of_a_build_that_was_stopped_is_taken_away(tmp_path):
+    store, dest = shards(tmp_path / "in"), at(tmp_path / "out")
+    build(store, dest, BuildConfig())
+    body = json.loads(dest.read("build.json"))
+    begun = {name: body[name] for name in ("version", "shards", "shards_sha256", "config")}
+    dest.put("begun.json", json.dumps(begun).encode())
+    dest.put("sft-00007.jsonl", b"{}\n")
+    dest.remove("build.json")
+    assert build(store, dest, BuildConfig())[1]
+    assert [stored.name for stored in dest.list("sft-")] == ["sft-00000.jsonl"]
