@@ -83,14 +83,15 @@ def _table(receipt: BuildReceipt) -> Table:
     for row in receipt.tasks:
         if row.possible:
             example = f"{row.question} -> {row.answer}" if row.question else ""
-            table.add_row(row.task, f"{row.taken:,}", f"{row.possible:,}", Text(_short(example)))
+            table.add_row(row.task, f"{row.taken:,}", f"{row.possible:,}", _short(example))
     return table
 
 
-def _short(text: str) -> str:
-    text = safe(text.replace("\n", " / "))
-    room = max(20, console.width - COLUMNS)
-    return text if len(text) <= room else f"{text[: room - 1]}…"
+def _short(text: str) -> Text:
+    """On one line of what room the other columns leave; a Chinese character takes that of two letters."""
+    short = Text(safe(text.replace("\n", " / ")))
+    short.truncate(max(20, console.width - COLUMNS), overflow="ellipsis")
+    return short
 
 
 def _last_line(receipt: BuildReceipt, dest: str) -> str:
