@@ -97,6 +97,15 @@ class Reply:
     text: str
     error: str | None = None
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be made of it; a model that says bytes which are no letters has lost the thread."""
+        if self.error:
+            return self.error
+        if not self.text.strip():
+            return "its reply is empty"
+        return "its reply holds bytes that are no letters" if "\ufffd" in self.text else None
+
 
 class Captioner(Protocol):
     """An audio language model: one reply per question, in order. A question that fails costs that reply alone."""

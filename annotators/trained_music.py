@@ -199,8 +199,8 @@ def prompt_of(annotation: MusicAnnotation) -> str:
 def with_caption(annotation: MusicAnnotation, clip: Clip, prompt: str, reply: Reply, score: float) -> MusicAnnotation:
     caption = " ".join("".join(c if c.isprintable() else " " for c in reply.text).split())[:MAX_CAPTION_LETTERS]
     trouble = None
-    if reply.error or not caption:
-        trouble, caption = f"the captioner gave no description: {reply.error or 'its reply is empty'}", ""
+    if reply.trouble:
+        trouble, caption = f"the captioner gave no description: {reply.trouble}", ""
     elif caption.rstrip(".!").casefold() == NO_MUSIC:
         trouble, caption = "the captioner hears no music", ""
     return replace(

@@ -153,15 +153,15 @@ def read(clip: Clip, replies: dict[str, Reply], config: TrainedSoundConfig) -> S
     troubles: list[str] = []
     for prompt, asked_for in ((SOUND_TIMELINE, "timeline"), (SOUND_DESCRIPTION, "description")):
         reply = replies.get(prompt)
-        if reply and (reply.error or not reply.text.strip()):
-            troubles.append(f"the captioner gave no {asked_for}: {reply.error or 'its reply is empty'}")
+        if reply and reply.trouble:
+            troubles.append(f"the captioner gave no {asked_for}: {reply.trouble}")
     lines = replies.get(SOUND_TIMELINE)
-    if lines and not lines.error and lines.text.strip():
+    if lines and not lines.trouble:
         listed, trouble = timeline_facts(clip, _printable(lines.text), config.timeline_score)
         facts += listed
         troubles += [trouble] if trouble else []
     described = replies.get(SOUND_DESCRIPTION)
-    caption = " ".join(_printable(described.text).split()) if described and not described.error else ""
+    caption = " ".join(_printable(described.text).split()) if described and not described.trouble else ""
     facts += caption_facts(clip, caption, config.caption_score)
     return Said(facts=tuple(facts), caption=caption, troubles=tuple(troubles))
 

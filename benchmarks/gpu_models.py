@@ -124,7 +124,7 @@ def captioner(folder: Path) -> None:
     """The 4B in bfloat16, which as published is stored so."""
     import torch
 
-    from jobs.model import _speaking
+    from jobs.model import speaking
     from model import companions
     from model.checkpoint import save
     from model.initialise import fresh
@@ -134,7 +134,7 @@ def captioner(folder: Path) -> None:
 
     plain = size("4b")
     tokenizer = Tokenizer(build((), plain.language_config.vocab_size))
-    config = _speaking(plain, tokenizer)
+    config = speaking(plain, tokenizer)
     save(
         fresh(config, 0, dtype=torch.bfloat16),
         folder,

@@ -132,7 +132,7 @@ def init(
     lines = _lines(texts) if texts else ()
     raw = build(lines, config.language_config.vocab_size)
     tokenizer = Tokenizer(raw)
-    config = _speaking(config, tokenizer)
+    config = speaking(config, tokenizer)
     save(
         fresh(config, seed),
         folder,
@@ -204,7 +204,7 @@ def _lines(path: Path) -> Iterator[str]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _speaking(config: "ModelConfig", tokenizer: "Tokenizer") -> "ModelConfig":
+def speaking(config: "ModelConfig", tokenizer: "Tokenizer") -> "ModelConfig":
     """The config with the ids its own vocabulary has."""
     special = tokenizer.special
     return dataclasses.replace(

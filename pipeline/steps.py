@@ -189,6 +189,7 @@ class Cut:
             labels, notes = placed(labels, recording.source.duration_ms, loud, hearing)
         else:
             notes = []
+        heard = told(hearing)
         clips = []
         for span, profile in zip(loud, self._profiler.profile(sound, hearing, loud), strict=True):
             own = labels.cut(span) if labels else None
@@ -196,7 +197,7 @@ class Cut:
             profile = profile_as_labelled(profile, own) if own else profile
             events = tuple(
                 replace(event, start_ms=inside.start_ms, end_ms=inside.end_ms)
-                for event in told(hearing)
+                for event in heard
                 if (inside := event.clipped(span))
             )
             segment = Segment(

@@ -256,7 +256,7 @@ def test_a_server_that_is_not_there_is_asked_a_few_times_and_then_no_more():
     assert len(said) == len(drawn) == 50
     tried = [one for one in said if "not asked" not in one.error]
     assert 3 <= len(tried) <= 4  # one more was on its way
-    assert all("no connection to http://127.0.0.1" in one.error for one in said)
+    assert all("no connection to the server of m" in one.error for one in said)
 
 
 def test_a_server_that_answers_nothing_is_found_out_too():
@@ -311,7 +311,7 @@ def test_the_address_may_come_from_the_environment_of_the_worker(monkeypatch):
         monkeypatch.setenv("MODEL_URL", server.url)
         assert wish.build().ask([[user("?")]])[0].text == "fine"
     error = wish.build().ask([[user("?")]])[0].error
-    assert "no connection to $MODEL_URL" in error
+    assert "no connection to the server of" in error
     assert str(server.url) not in error
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from annotators.base import Verdict
 from annotators.captions.chat import ChatConfig
+from annotators.merge import MODEL as TEMPLATES
 from annotators.merge import TemplateMergerConfig, merged
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.sentences import facts_of
@@ -128,7 +129,7 @@ def test_where_the_model_fails_templates_tell_the_same_facts_and_the_note_says_w
     [caption], _ = merge(answer, CLIP)
     plain = merged(CLIP, TemplateMergerConfig())
     assert (caption.text, caption.claims) == (plain.text, plain.claims)
-    assert caption.merger == "templates@2"
+    assert caption.merger == TEMPLATES
     assert caption.note is not None
     assert note in caption.note
     assert len(caption.note) <= 300

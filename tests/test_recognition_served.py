@@ -158,7 +158,7 @@ class TestServed:
         with serving(second_fails) as server:
             told = asr(server.url, concurrency=1, api_key_env="EARS_KEY").transcribe(STRETCHES[:3])
             assert [bool(one.text) for one in told] == [True, False, True]
-            assert told[1].error == f"{server.url} answers {status}"
+            assert told[1].error == f"the server of ears answers {status}"
 
     def test_silence_is_not_waited_for(self):
         def never(server, *_):
@@ -168,7 +168,7 @@ class TestServed:
         begun = time.monotonic()
         with serving(never) as server:
             (told,) = asr(server.url, timeout_s=0.3).transcribe(STRETCHES[:1])
-            assert told.error == f"{server.url} gave no answer within 0.3 s"
+            assert told.error == "the server of ears gave no answer within 0.3 s"
         assert time.monotonic() - begun < 25, "the server alone ends later"
 
     def test_a_reply_that_never_ends_is_not_waited_for(self):
@@ -177,7 +177,7 @@ class TestServed:
 
         with serving(dripping) as server:
             (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
-            assert told.error == f"{server.url}: the reply is not whole within 0.5 s"
+            assert told.error == "the server of ears: the reply is not whole within 0.5 s"
 
     def test_an_error_that_never_ends_is_not_waited_for(self):
         def dripping(server, *_):
@@ -185,7 +185,7 @@ class TestServed:
 
         with serving(dripping) as server:
             (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
-            assert told.error == f"{server.url}: the reply is not whole within 0.5 s"
+            assert told.error == "the server of ears: the reply is not whole within 0.5 s"
 
     def test_a_server_that_is_not_there_is_asked_a_few_times_and_then_no_more(self):
         def nothing(server, *_):
@@ -205,7 +205,7 @@ class TestServed:
         with serving(length_told) as server:
             pass
         (told,) = asr(server.url).transcribe(STRETCHES[:1])
-        assert told.error.startswith(f"no connection to {server.url}")
+        assert told.error.startswith("no connection to the server of ears")
         assert told.text == ""
 
     @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ class TestServed:
     def test_nonsense_is_an_error(self, reply, error):
         with serving(lambda *_: (200, {"Content-Type": "application/json"}, reply)) as server:
             (told,) = asr(server.url, max_reply_bytes=200_000).transcribe(STRETCHES[:1])
-            assert told.error == f"{server.url}: {error}"
+            assert told.error == f"the server of ears: {error}"
 
     def test_it_is_not_led_elsewhere(self):
         with (
@@ -232,7 +232,7 @@ class TestServed:
             serving(lambda *_: (307, {"Location": f"{other.url}/audio/transcriptions"}, b"")) as server,
         ):
             (told,) = asr(server.url).transcribe(STRETCHES[:1])
-            assert told.error == f"{server.url} answers 307"
+            assert told.error == "the server of ears answers 307"
         assert other.seen == []
 
     def test_what_it_cannot_know_is_not_asked(self):

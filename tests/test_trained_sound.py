@@ -226,3 +226,16 @@ def test_sentences_can_follow_a_time(sentence, phrase):
 def test_scores_outside_their_range_are_refused():
     with pytest.raises(ConfigError, match="caption_score=2"):
         TrainedSoundConfig(caption_score=2.0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "trouble"),
+    [
+        (Reply(text="", error="the server sleeps"), "the server sleeps"),
+        (Reply(text="  \n"), "its reply is empty"),
+        (Reply(text="a dog \ufffd\ufffd barks"), "its reply holds bytes that are no letters"),
+        (Reply(text="a dog barks"), None),
+    ],
+)
+def test_what_is_wrong_with_a_reply_is_said(reply, trouble):
+    assert reply.trouble == trouble

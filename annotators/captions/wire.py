@@ -127,23 +127,28 @@ class Wire:
         response.stream = _Bounded(stream, self._config.max_reply_bytes)
 
     def _no_answer(self, error: BaseException) -> str:
-        config, url, cause = self._config, self._config.url, error.__cause__
+        """The address is not told: these words stand in records, and it may be another tomorrow."""
+        config, server, cause = self._config, f"the server of {self._config.model}", error.__cause__
         if isinstance(cause, httpx2.ConnectTimeout):
-            return f"no connection to {url} within {config.connect_s:g} s"
+            return f"no connection to {server} within {config.connect_s:g} s"
         if isinstance(cause, httpx2.ConnectError):
-            return f"no connection to {url}: {cause or type(cause).__name__}"
+            return f"no connection to {server}: {cause or type(cause).__name__}"
         if isinstance(error, TimeoutError | openai.APITimeoutError):
-            return f"{url} gave no whole answer within {config.timeout_s:g} s"
-        return f"the connection to {url} broke off: {cause or error}"
+            return f"{server} gave no whole answer within {config.timeout_s:g} s"
+        return f"the connection to {server} broke off: {cause or error}"
 
     def _status(self, response: httpx2.Response) -> str:
-        status, url = response.status_code, self._config.url
+        status, server = response.status_code, f"the server of {self._config.model}"
         if status in (401, 403):
             key = self._config.api_key_env or "no variable"
-            return f"{url} answers {status}: the key in {key} is {'missing' if self._key == NO_KEY else 'not accepted'}"
+            return (
+                f"{server} answers {status}: the key in {key} is {'missing' if self._key == NO_KEY else 'not accepted'}"
+            )
         if 300 <= status < 400:
-            return f"{url} answers {status} and points elsewhere, which is not followed; give the final address as url"
-        return f"{url} answers {status}: {_reason(response.content)}"
+            return (
+                f"{server} answers {status} and points elsewhere, which is not followed; give the final address as url"
+            )
+        return f"{server} answers {status}: {_reason(response.content)}"
 
     def _told(self, error: str) -> str:
         """One line that repeats neither the key nor pages of text."""

@@ -130,21 +130,21 @@ class UrlTranscriber:
             return b"".join(response.iter_bytes())
 
     def _told(self, error: Exception) -> str:
-        """One line, without the key."""
+        """One line, without the key and the address, which may be another tomorrow."""
         import httpx2
         import openai
 
-        config = self._config
+        config, server = self._config, f"the server of {self._config.model}"
         if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
-            text = f"{config.url} gave no answer within {config.timeout_s:g} s"
+            text = f"{server} gave no answer within {config.timeout_s:g} s"
         elif isinstance(error, openai.APIStatusError):
-            text = f"{config.url} answers {error.status_code}"
+            text = f"{server} answers {error.status_code}"
         elif isinstance(error, openai.APIConnectionError):
-            text = f"no connection to {config.url}: {error.__cause__ or error}"
+            text = f"no connection to {server}: {error.__cause__ or error}"
         elif isinstance(error, httpx2.HTTPError):
-            text = f"the connection to {config.url} broke off: {error}"
+            text = f"the connection to {server} broke off: {error}"
         else:
-            text = f"{config.url}: {error}"
+            text = f"{server}: {error}"
         return " ".join(text.replace(self._key, "[key]" if self._key != NO_KEY else NO_KEY).split())[:SHOWN_CHARS]
 
 
