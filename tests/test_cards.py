@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -104,6 +105,12 @@ def test_the_library_that_ctranslate2_asks_for_by_name_is_open():
         ctypes.CDLL(name)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="CUDA's libraries come in packages on Linux alone")
+def test_what_ctranslate2_needs_does_not_stand_before_the_libraries_of_torch():
+    # torch opens the first NVRTC it finds under nvidia/, and cuDNN and torchcodec ask for the one of torch's CUDA.
+    assert not [d.name for d in metadata.distributions() if d.name == "nvidia-cuda-nvrtc-cu12"]
+
+
 def test_a_library_that_is_nowhere_is_told_before_the_first_clip():
-    with pytest.raises(ConfigError, match=rf"libnowhere\.so\.12, .* pip install {PACKAGE}"):
+    with pytest.raises(ConfigError, match=rf"libnowhere\.so\.12, .* pip install '{PACKAGE}'"):
         open_cublas(("libnowhere.so.12",))

@@ -12,7 +12,7 @@ from pathlib import Path
 from schemas.errors import ConfigError
 
 NAMES = ("libcublasLt.so.12", "libcublas.so.12")  # in the order they need each other
-PACKAGE = "nvidia-cublas-cu12"
+PACKAGE = "nvidia-cublas-cu12<12.9.2"  # later ones bring NVRTC 12, which torch would open in place of its own
 
 
 def open_cublas(names: tuple[str, ...] = NAMES) -> None:
@@ -20,7 +20,7 @@ def open_cublas(names: tuple[str, ...] = NAMES) -> None:
     for name in names:
         if not any(_opens(place) for place in (name, *_in_package(name))):
             raise ConfigError(
-                f"Whisper on a GPU needs {name}, which is not on this machine; mend with: pip install {PACKAGE}"
+                f"Whisper on a GPU needs {name}, which is not on this machine; mend with: pip install '{PACKAGE}'"
             )
 
 
