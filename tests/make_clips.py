@@ -1,11 +1,14 @@
 """Clips with sound made of arithmetic, for the tests of the annotators."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from annotators.merge import TemplateMergerConfig
+from annotators.quality import measure
 from schemas.audio import Waveform
-from schemas.record import Branches, Clip, Event, Profile, Segment, Source
+from schemas.record import Annotation, Branches, Clip, Event, Profile, Provenance, Record, Segment, Source
 
 RATE_HZ = 16_000
 
@@ -59,3 +62,21 @@ def clip(
         events=events,
     )
     return Clip(segment=segment, waveform=waveform, branches=branches or Branches())
+
+
+def held_in_a_record(made: Clip, branch: str, told: Annotation) -> Record:
+    """A record refuses whatever leaves the segment, and claims that point nowhere."""
+    whole = replace(made, branches=made.branches.having(branch, told), quality=measure(made.waveform))
+    (caption,) = TemplateMergerConfig().build().merge([whole])
+    return Record(
+        key=made.segment.key,
+        source=made.segment.source,
+        start_ms=made.segment.start_ms,
+        end_ms=made.segment.end_ms,
+        profile=made.segment.profile,
+        events=made.segment.events,
+        branches=whole.branches,
+        caption=caption,
+        quality=whole.quality,
+        provenance=Provenance(recipe="test", config="sha256:0", models=(told.model,)),
+    )

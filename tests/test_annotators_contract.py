@@ -1,19 +1,17 @@
 """What every annotator promises, held against every one of them, on sounds no one would expect."""
 
 import math
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
 
-from annotators.merge import TemplateMergerConfig
 from annotators.music import MusicConfig
-from annotators.quality import measure
 from annotators.sound import SoundConfig
 from annotators.speech import SpeechConfig
 from annotators.trained_sound import TrainedSoundConfig
-from schemas.record import Outcome, Profile, Provenance, Record
-from tests.make_clips import RATE_HZ, clip, event, noise, quiet, tone
+from schemas.record import Outcome, Profile
+from tests.make_clips import RATE_HZ, clip, event, held_in_a_record, noise, quiet, tone
 
 CONFIGS = {
     "speech": SpeechConfig(),
@@ -63,20 +61,7 @@ def test_any_sound_gets_an_annotation_inside_its_segment(annotator, name, marked
     assert said.outcome is Outcome.OK or said.reason
     assert said.model == annotator.model
     assert "@" in said.model
-    made = replace(made, branches=made.branches.having(annotator.branch, said), quality=measure(made.waveform))
-    (caption,) = TemplateMergerConfig().build().merge([made])
-    held = Record(  # refuses whatever leaves the segment, and claims that point nowhere
-        key=made.segment.key,
-        source=made.segment.source,
-        start_ms=made.segment.start_ms,
-        end_ms=made.segment.end_ms,
-        profile=made.segment.profile,
-        events=made.segment.events,
-        branches=made.branches,
-        caption=caption,
-        quality=made.quality,
-        provenance=Provenance(recipe="test", config="sha256:0", models=(said.model,)),
-    )
+    held = held_in_a_record(made, annotator.branch, said)
     assert all(made.segment.contains(chord) for chord in getattr(said, "chords", ()))
     assert all(made.segment.start_ms <= beat < made.segment.end_ms for beat in getattr(said, "beats_ms", ()))
     assert all(math.isfinite(number) for number in numbers(held))

@@ -4,23 +4,20 @@ The folders are in the published formats and are loaded as a user's are.
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from annotators.captions.prompts import SPEECH_DESCRIPTION, SPEECH_SCHEMA
-from annotators.merge import TemplateMergerConfig
 from annotators.portraits import PortraitRules
-from annotators.quality import measure
 from annotators.recognition.alignment import AlignerConfig
 from annotators.recognition.second import HubAsrConfig, SecondOpinion
 from annotators.recognition.whisper import WhisperConfig
 from annotators.trained_speech import StretchRules, TrainedSpeechConfig
 from schemas.formats.transcript import parse
-from schemas.record import Outcome, Profile, Provenance, Record
+from schemas.record import Outcome, Profile
 from schemas.weights import Weights
-from tests.make_clips import clip, event, noise, quiet, tone
+from tests.make_clips import clip, event, held_in_a_record, noise, quiet, tone
 from tests.speech_parts import DESCRIBED, Answers
 
 pytestmark = pytest.mark.slow
@@ -107,20 +104,7 @@ def test_the_real_parts_keep_the_contract_on_any_sound(real_branch):
     for made, told in zip(clips, annotations, strict=True):
         assert told.model == real_branch.model
         assert told.outcome is Outcome.OK or told.reason
-        whole = replace(made, branches=made.branches.having(real_branch.branch, told), quality=measure(made.waveform))
-        (caption,) = TemplateMergerConfig().build().merge([whole])
-        held = Record(  # refuses whatever leaves the segment, and claims that point nowhere
-            key=made.segment.key,
-            source=made.segment.source,
-            start_ms=made.segment.start_ms,
-            end_ms=made.segment.end_ms,
-            profile=made.segment.profile,
-            events=made.segment.events,
-            branches=whole.branches,
-            caption=caption,
-            quality=whole.quality,
-            provenance=Provenance(recipe="test", config="sha256:0", models=(told.model,)),
-        )
+        held = held_in_a_record(made, real_branch.branch, told)
         assert held.branches.speech == told
         assert all(0 <= fact.score <= 1 and fact.text and fact.kind for fact in told.facts)
         assert [fact.start_ms for fact in told.facts] == sorted(fact.start_ms for fact in told.facts)
