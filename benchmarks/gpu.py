@@ -30,6 +30,7 @@ from annotators.trained_music import TrainedMusicConfig
 from annotators.trained_sound import TrainedSoundConfig
 from annotators.trained_speech import TrainedSpeechConfig
 from benchmarks.gpu_models import PUBLISHED
+from benchmarks.processes import family, own_kib
 from jobs import show
 from jobs.demo import make_recordings
 from jobs.doctor import models_in
@@ -48,7 +49,6 @@ from tests.make_models import MAKERS, write_models
 CHECKOUT = Path(__file__).resolve().parents[1]
 DEMO_S = 126  # of sound in one set of recordings of the demo, about
 LEAST_LOT_MS = 120_000
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +145,9 @@ def made(folder: Path, hours: float) -> Path:
 
 
 def run(config: AnnotateConfig, recordings: Path, output: Path, arguments: argparse.Namespace) -> None:
-    store, tally, receipts = store_at(str(output)), Tally(), []
+    store, tally = store_at(str(output)), Tally()
     plans = plan_new(store, str(recordings), config, limit=None, passed_over=Counter(), progress=lambda number: None)
     lots = list(unfinished(store, plans))
-    begun = time.monotonic()
     with Memory() as memory, connected(None, code=CHECKOUT):
         begun = time.monotonic()
         receipts = list(run_ray(route(config, store.root), lots, tally))
@@ -165,7 +164,7 @@ def run(config: AnnotateConfig, recordings: Path, output: Path, arguments: argpa
     print(
         f"\n{show.duration(wall_s)} for {show.duration(audio_ms / 1000)} of sound: "
         f"{audio_ms / 1000 / wall_s:.1f} x real time; {segments} segments, {failures} failures; "
-        f"{memory.peak_bytes / 2**30:.1f} GiB of memory at most, all processes"
+        f"{memory.peak_kib / 2**20:.1f} GiB of memory at most, all processes"
     )
     report = gpu_report(reports, tally.cards, audio_ms=audio_ms, wall_s=wall_s, price=arguments.price)
     print(show.gpu_line(report) if report else "no GPU here: every step ran on processors")
@@ -175,7 +174,7 @@ class Memory:
     """The most that this process and all below it held at one time, asked every second."""
 
     def __init__(self) -> None:
-        self.peak_bytes = 0
+        self.peak_kib = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -189,30 +188,7 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._ended.wait(1.0):
-            self.peak_bytes = max(self.peak_bytes, sum(map(_held, _below())))
-
-
-def _below() -> list[int]:
-    """This process and all that it or one of them has started; empty where there is no /proc."""
-    parent_by_child: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent_by_child[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has ended
-            continue
-    found = [os.getpid()]
-    for process in found:  # which grows
-        found += [child for child, parent in parent_by_child.items() if parent == process]
-    return found
-
-
-def _held(process: int) -> int:
-    """Bytes, without what it shares with others."""
-    try:
-        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
-    except OSError:
-        return 0
-    return (int(resident) - int(shared)) * PAGE_BYTES
+            self.peak_kib = max(self.peak_kib, sum(map(own_kib, family(os.getpid()))))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,20 @@
 """Looking at processes of this machine through /proc."""
 
+import os
 from pathlib import Path
+
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def family(pid: int) -> list[int]:
-    """The process and all below it."""
+    """The process and all below it; alone where there is no /proc."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue  # it ended while we looked
-            children.setdefault(parent, []).append(int(entry.name))
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue  # it ended while we looked
+        children.setdefault(parent, []).append(int(stat.parent.name))
     found = [pid]
     for member in found:
         found += children.get(member, [])
@@ -35,3 +37,12 @@ def memory_kib(pid: int) -> int:
         return 0
     kib = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines) if rest.endswith("kB")}
     return int(kib.get("VmRSS", 0)) - int(kib.get("RssShmem", 0))
+
+
+def own_kib(pid: int) -> int:
+    """Resident memory that it shares with nobody, so that those of several processes can be added up."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0
+    return (int(resident) - int(shared)) * PAGE_KIB
