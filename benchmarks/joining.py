@@ -33,6 +33,7 @@ MADE_MS = 90_000
 NUM_MADE = 4  # conversations of each number of speakers
 
 Embed = Callable[[str, Sequence[Span]], np.ndarray | None]
+Listener = Callable[[Conversation], Embed]
 
 
 def main() -> None:
@@ -54,28 +55,24 @@ def print_stitching(real: Sequence[Conversation], made: Sequence[Conversation]) 
     print("diarization error in %, no collar, overlap scored; reference turns, called by other names in every window\n")
     print(f"{'windows of at most':32}" + "".join(f"{ms / 1000:8.0f} s" for ms in WINDOWS_MS))
     for one in real:
-        rates = [error([one], window_ms, made_voice(one), 0.5) for window_ms in WINDOWS_MS]
-        print(f"{one.name + ', made embeddings':32}" + "".join(f"{100 * rate:10.2f}" for rate in rates))
+        print_rates(f"{one.name}, made embeddings", [one], made_voice, 0.5)
     if not made:
         return
-    rates = [error(made, window_ms, None, 0.5) for window_ms in WINDOWS_MS]
-    print(f"{f'{len(made)} made, made embeddings':32}" + "".join(f"{100 * rate:10.2f}" for rate in rates))
+    print_rates(f"{len(made)} made, made embeddings", made, made_voice, 0.5)
     encoder = SpeakerEncoder()
     for likeness in LIKENESS:
-        rates = [error(made, window_ms, None, likeness, encoder) for window_ms in WINDOWS_MS]
-        print(f"{f'{len(made)} made, encoder, {likeness}':32}" + "".join(f"{100 * rate:10.2f}" for rate in rates))
+        print_rates(f"{len(made)} made, encoder, {likeness}", made, lambda one: encoded(one, encoder), likeness)
 
 
-def error(
-    conversations: Sequence[Conversation],
-    window_ms: int,
-    embed: Embed | None,
-    likeness: float,
-    encoder: SpeakerEncoder | None = None,
-) -> float:
+def print_rates(name: str, conversations: Sequence[Conversation], listener: Listener, likeness: float) -> None:
+    rates = [error(conversations, window_ms, listener, likeness) for window_ms in WINDOWS_MS]
+    print(f"{name:32}" + "".join(f"{100 * rate:10.2f}" for rate in rates))
+
+
+def error(conversations: Sequence[Conversation], window_ms: int, listener: Listener, likeness: float) -> float:
     told = []
     for one in conversations:
-        listen = embed or (encoded(one, encoder) if encoder else made_voice(one))
+        listen = listener(one)
         clips = [Span.of(ms, ms + CLIP_MS) for ms in range(0, one.waveform.duration_ms, CLIP_MS)]
         heard = [heard_in(window, one, listen, n) for n, window in enumerate(laid_out(clips, window_ms, 1_000))]
         turns = []
@@ -126,23 +123,28 @@ def print_joining(conversations: Sequence[Conversation]) -> None:
     print("whose they are, right in %; of all words, and of the first and the last of every turn\n")
     print(f"{'up to':>8}{'all':>10}{'at edges':>10}{'words':>8}")
     for jitter_ms in JITTERS_MS:
-        right, edge_right, num_edges = [], 0, 0
+        right: list[bool] = []
+        at_edges: list[bool] = []
         for one in conversations:
             turns = alone(one.said)
             drawn = np.random.default_rng(jitter_ms)
             for turn in turns:
-                words, at_ms = [], turn.start_ms
-                while at_ms < turn.end_ms:
-                    end_ms = min(turn.end_ms, at_ms + int(drawn.integers(150, 500)))
-                    moved_ms = int(drawn.integers(-jitter_ms, jitter_ms + 1))
-                    start_ms = max(0, at_ms + moved_ms)
-                    words.append(Word(start_ms=start_ms, end_ms=start_ms + end_ms - at_ms, text="so", score=1.0))
-                    at_ms = end_ms
+                words = words_in(turn, jitter_ms, drawn)
                 found = [word.speaker == turn.speaker for word in joined(words, turns, REACH_MS)]
                 right += found
-                edge_right += sum({0: found[0], len(found) - 1: found[-1]}.values())
-                num_edges += len({0, len(found) - 1})
-        print(f"{jitter_ms:5} ms{100 * np.mean(right):10.1f}{100 * edge_right / num_edges:10.1f}{len(right):8}")
+                at_edges += [found[index] for index in {0, len(found) - 1}]
+        print(f"{jitter_ms:5} ms{100 * np.mean(right):10.1f}{100 * np.mean(at_edges):10.1f}{len(right):8}")
+
+
+def words_in(turn: Turn, jitter_ms: int, drawn: np.random.Generator) -> list[Word]:
+    """One after the other, each moved by up to `jitter_ms`."""
+    words, at_ms = [], turn.start_ms
+    while at_ms < turn.end_ms:
+        end_ms = min(turn.end_ms, at_ms + int(drawn.integers(150, 500)))
+        start_ms = max(0, at_ms + int(drawn.integers(-jitter_ms, jitter_ms + 1)))
+        words.append(Word(start_ms=start_ms, end_ms=start_ms + end_ms - at_ms, text="so", score=1.0))
+        at_ms = end_ms
+    return words
 
 
 def alone(said: Sequence[Said]) -> list[Turn]:
