@@ -17,10 +17,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from annotators.music import Heard, MusicConfig, heard_in
-from benchmarks.instruments import BANDS, RATE_HZ
-from benchmarks.music import STAGE_SEEDS
+from benchmarks.instruments import BANDS
+from benchmarks.music import STAGE_SEEDS, waveform_of
 from benchmarks.pieces import Change, Piece, compose
-from schemas.audio import Waveform
 
 TEMPO_RATIOS = (1.15, 1.45)
 RATIO_NEAR = 0.08
@@ -78,7 +77,7 @@ def changes_of(seed: int) -> dict[str, Change]:
 
 
 def heard(piece: Piece) -> Heard:
-    waveform = Waveform.from_float(piece.samples, RATE_HZ)
+    waveform = waveform_of(piece)
     return heard_in(waveform, waveform.duration_ms, MusicConfig())
 
 

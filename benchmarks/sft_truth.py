@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sidecar import label_of, rows_of
+from benchmarks.truth import in_ms
 from pipeline.decode import decode
 from pipeline.lot import Lot
 from pipeline.shards import Imprint, write_shard
@@ -62,12 +63,12 @@ def clips_of(path: Path, scene: dict[str, Any]) -> Iterator[Clip]:
     with path.open("rb") as file:
         sound = decode(file, RATE_HZ, 0, 600_000).waveform
     source = Source(id=source_id(local_uri(path)), uri=local_uri(path), etag="key", duration_ms=sound.duration_ms)
-    events = [event for event in scene["events"] if ms(event["offset"]) <= sound.end_ms]
+    events = [event for event in scene["events"] if in_ms(event["offset"]) <= sound.end_ms]
     spans = set()
     for first in range(len(events)):
         for last in range(first, min(len(events), first + MOST_EVENTS)):
-            ends_ms = max(ms(event["offset"]) for event in events[first : last + 1])
-            start_ms, end_ms = ms(events[first]["onset"]) - AROUND_MS, ends_ms + AROUND_MS
+            ends_ms = max(in_ms(event["offset"]) for event in events[first : last + 1])
+            start_ms, end_ms = in_ms(events[first]["onset"]) - AROUND_MS, ends_ms + AROUND_MS
             spans.add((max(0, start_ms), min(sound.end_ms, end_ms)))
     for start_ms, end_ms in sorted(spans):
         yield clip_of(source, sound, events, Span.of(start_ms, end_ms))
@@ -81,7 +82,7 @@ def clip_of(source: Source, sound: Waveform, events: list[dict[str, Any]], span:
     names: dict[str, str] = {}
     classes: dict[str, float] = {}
     for event in events:
-        part = Span.of(ms(event["onset"]), ms(event["offset"])).clipped(span)
+        part = Span.of(in_ms(event["onset"]), in_ms(event["offset"])).clipped(span)
         if part is None:
             continue
         label, kind = label_of(event), event["kind"]
@@ -97,8 +98,8 @@ def clip_of(source: Source, sound: Waveform, events: list[dict[str, Any]], span:
             inside = [
                 Word(start_ms=here.start_ms, end_ms=here.end_ms, text=text, score=1.0, speaker=name)
                 for text, start, end in event.get("words", ())
-                if span.start_ms <= ms((start + end) / 2) < span.end_ms
-                and (here := Span.of(ms(start), ms(end)).clipped(span))
+                if span.start_ms <= in_ms((start + end) / 2) < span.end_ms
+                and (here := Span.of(in_ms(start), in_ms(end)).clipped(span))
             ]
             words += inside
             if inside:
@@ -150,11 +151,7 @@ def outcome(facts: list[Fact]) -> dict[str, Any]:
 
 
 def overlaps(event: dict[str, Any], span: Span) -> bool:
-    return ms(event["onset"]) < span.end_ms and span.start_ms < ms(event["offset"])
-
-
-def ms(seconds: float) -> int:
-    return round(seconds * 1000)
+    return in_ms(event["onset"]) < span.end_ms and span.start_ms < in_ms(event["offset"])
 
 
 if __name__ == "__main__":

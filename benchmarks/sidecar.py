@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.truth import TRUTH
+from benchmarks.truth import TRUTH, read_rows
 from schemas.errors import InputError
 
 AUDIOSET_NAMES = {  # of the labels of ESC-50; four that AudioSet does not have are told in plain words
@@ -86,7 +86,7 @@ def rows_of(scenes: Path) -> list[dict[str, Any]]:
     """The lines of the answer key, with the words of the speech where it tells them."""
     if not (scenes / TRUTH).is_file():
         raise InputError(f"{scenes / TRUTH} is not there; `python -m benchmarks.scenes {scenes}` makes one")
-    return [json.loads(line) for line in (scenes / TRUTH).read_text().splitlines() if line.strip()]
+    return read_rows(scenes / TRUTH)
 
 
 def labels_row(scene: dict[str, Any]) -> dict[str, Any]:
@@ -94,11 +94,10 @@ def labels_row(scene: dict[str, Any]) -> dict[str, Any]:
     body: dict[str, list[dict[str, Any]]] = {"sentences": [], "words": [], "events": []}
     for event in scene["events"]:
         span = {"start": event["onset"], "end": event["offset"]}
-        words = [{"start": start, "end": end, "text": word} for word, start, end in event.get("words", ())]
+        body["words"] += [{"start": start, "end": end, "text": word} for word, start, end in event.get("words", ())]
         if "text" in event:
             body["sentences"].append(span | {"text": event["text"]})
-        body["words"] += words
-        if "text" not in event:
+        else:
             body["events"].append(span | {"label": label_of(event)})
     return body
 

@@ -53,7 +53,7 @@ class Claimed(Span):
 
 def read_truth(path: Path) -> list[Scene]:
     """Scenes of an answer key. Raises InputError where the file is not one."""
-    return [_scene(row) for row in _rows(path)]
+    return [_scene(row) for row in read_rows(path)]
 
 
 def write_truth(path: Path, scenes: Iterable[Scene]) -> None:
@@ -64,7 +64,7 @@ def read_segments(path: Path) -> list[Claimed]:
     """Segments as `write_segments` writes them. Raises InputError where the file holds something else."""
     return [
         Claimed(scene=row["scene"], kinds=frozenset(map(Branch, row.get("kinds", ()))), **_span_of(row, "start", "end"))
-        for row in _rows(path)
+        for row in read_rows(path)
     ]
 
 
@@ -79,11 +79,25 @@ def write_segments(path: Path, segments: Iterable[Claimed]) -> None:
     )
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file as they are. Raises InputError where the file holds something else."""
+    if not path.is_file():
+        raise InputError(f"{path} is not there; it should hold one JSON object a line")
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} does not hold one JSON object a line: {error}") from error
+
+
+def in_ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
 def _scene(row: dict[str, Any]) -> Scene:
     below = row["background"]
     return Scene(
         name=row["scene"],
-        duration_ms=_ms(row["duration"]),
+        duration_ms=in_ms(row["duration"]),
         background=Background(label=below["label"], level_db=below["level_db"]) if below else None,
         events=tuple(
             TrueEvent(
@@ -91,7 +105,7 @@ def _scene(row: dict[str, Any]) -> Scene:
                 label=event["label"],
                 source=event["source"],
                 level_db=event["level_db"],
-                regions=tuple(Span.of(_ms(a), _ms(b)) for a, b in event["regions"]),
+                regions=tuple(Span.of(in_ms(a), in_ms(b)) for a, b in event["regions"]),
                 **_span_of(event, "onset", "offset"),
             )
             for event in row["events"]
@@ -120,22 +134,9 @@ def _scene_row(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise InputError(f"{path} is not there; it should hold one JSON object a line")
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} does not hold one JSON object a line: {error}") from error
-
-
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _span_of(row: dict[str, Any], start: str, end: str) -> dict[str, int]:
-    return {"start_ms": _ms(row[start]), "end_ms": _ms(row[end])}
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+    return {"start_ms": in_ms(row[start]), "end_ms": in_ms(row[end])}
