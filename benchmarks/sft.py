@@ -10,6 +10,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,21 +35,19 @@ def main() -> None:
     for task, found in sorted(wrong.items()):
         print(f"\n{task}: {found[0]}")
     bad = sum(map(len, wrong.values()))
-    print(f"\n{sum(checked.values()):,} answers derived again, {bad:,} wrong")
+    print(f"\n{checked.total():,} answers derived again, {bad:,} wrong")
     sys.exit(1 if bad else 0)
 
 
-def check(output: Store, dest: Store) -> tuple[dict[str, int], dict[str, list[str]]]:
+def check(output: Store, dest: Store) -> tuple[Counter[str], dict[str, list[str]]]:
     """How many answers of each task were checked, and what is wrong with which."""
     receipt = json.loads(dest.read("build.json"))
     min_score = receipt["config"]["rules"]["min_score"]
-    checked: dict[str, int] = {}
+    checked: Counter[str] = Counter()
     wrong: dict[str, list[str]] = {}
     indexes: dict[str, dict[str, IndexRow]] = {}
     record: Record | None = None
-    total = 0
     for line in lines_of(dest):
-        total += 1
         task, shard, key = line["task"], line["shard"], line["key"]
         if shard not in indexes:
             indexes[shard] = {row.key: row for row in read_index(output, shard)}
@@ -58,12 +57,13 @@ def check(output: Store, dest: Store) -> tuple[dict[str, int], dict[str, list[st
             record = read_record(output, shard, row)
             problem = sound_problem(output, dest, shard, row, line)
         problem = problem or line_problem(line, record, min_score)
-        checked[task] = checked.get(task, 0) + 1
+        checked[task] += 1
         if problem:
             question, answer = line["conversation"][1]["content"], line["conversation"][2]["content"]
             wrong.setdefault(task, []).append(f"{line['id']}: {problem}\n  Q {question!r}\n  A {answer!r}")
-    if total != receipt["samples"]:
-        wrong.setdefault("receipt", []).append(f"build.json tells of {receipt['samples']} samples, found {total}")
+    if checked.total() != receipt["samples"]:
+        told = f"build.json tells of {receipt['samples']} samples, found {checked.total()}"
+        wrong.setdefault("receipt", []).append(told)
     return checked, wrong
 
 

@@ -20,6 +20,7 @@ from benchmarks.sft_told import (
     name_said,
     quoted,
     same_thing,
+    well,
 )
 from schemas.record import Fact
 
@@ -31,8 +32,8 @@ KEYS = (*KEYS, "personality", "summary")
 
 
 def sentences(told: Told) -> list[Fact]:
-    speech = told.record.branches.speech
-    if speech is None or speech.outcome != "ok":
+    speech = well(told.record, "speech")
+    if speech is None:
         raise ValueError("there is no speech annotation that is well")
     facts = [f for f in speech.facts if f.kind == "transcript" and f.human]
     facts = facts or [f for f in speech.facts if f.kind == "transcript"]
@@ -94,24 +95,23 @@ def listed(told: Told, items: list[tuple[int, int, str]]) -> str | None:
 
 
 def check_turns(told: Told) -> str | None:
-    speech = told.record.branches.speech
-    turns = speech.turns if speech and speech.outcome == "ok" else ()
-    return listed(told, [(t.start_ms, t.end_ms, t.speaker) for t in turns])
+    speech = well(told.record, "speech")
+    return listed(told, [(t.start_ms, t.end_ms, t.speaker) for t in speech.turns] if speech else [])
 
 
 def check_speakers(told: Told) -> str | None:
-    speech = told.record.branches.speech
-    return differ(len({t.speaker for t in speech.turns}) if speech and speech.outcome == "ok" else 0, int(told.answer))
+    speech = well(told.record, "speech")
+    return differ(len({t.speaker for t in speech.turns}) if speech else 0, int(told.answer))
 
 
 def check_language(told: Told) -> str | None:
-    speech = told.record.branches.speech
-    return differ(LANGUAGES.get(speech.language or "") if speech and speech.outcome == "ok" else None, told.answer)
+    speech = well(told.record, "speech")
+    return differ(LANGUAGES.get(speech.language or "") if speech else None, told.answer)
 
 
 def check_lyrics(told: Told) -> str | None:
-    music = told.record.branches.music
-    words = list(music.lyrics) if music and music.outcome == "ok" else []
+    music = well(told.record, "music")
+    words = list(music.lyrics) if music else []
     if told.task == "lyrics_words":
         return bracketed(told, words)
     return differ(bare("".join(w.text for w in words)), bare(told.answer))
@@ -187,17 +187,17 @@ def check_caption(told: Told) -> str | None:
 
 
 def check_branch_caption(told: Told) -> str | None:
-    said = getattr(told.record.branches, told.task.removeprefix("caption_"))
-    if said is None or said.outcome != "ok":
-        return "the branch is not well"
     branch = told.task.removeprefix("caption_")
+    said = well(told.record, branch)
+    if said is None:
+        return "the branch is not well"
     own = "" if branch == "speech" else " ".join(c.text for c in told.record.caption.claims if c.branch == branch)
     return differ(dense(said.caption or own), dense(told.answer))
 
 
 def check_voice(told: Told) -> str | None:
-    speech = told.record.branches.speech
-    if speech is None or speech.outcome != "ok":
+    speech = well(told.record, "speech")
+    if speech is None:
         return "the branch is not well"
     index = int(told.evidence[0].rpartition("/")[2])
     speaker, body = speech.speakers[index], json.loads(told.answer)
@@ -221,8 +221,8 @@ def check_voice(told: Told) -> str | None:
 
 
 def music_of(told: Told) -> Any:
-    music = told.record.branches.music
-    if music is None or music.outcome != "ok":
+    music = well(told.record, "music")
+    if music is None:
         raise ValueError("there is no music annotation that is well")
     return music
 

@@ -24,12 +24,18 @@ class Told:
     vague: list[tuple[str, int, int]] = field(default_factory=list)  # names that are not sure
 
 
+def well(record: Record, branch: str) -> Any:
+    """What this branch says, or None where it says nothing or is not well."""
+    said = getattr(record.branches, branch)
+    return said if said is not None and said.outcome == "ok" else None
+
+
 def is_there(record: Record, evidence: str) -> bool:
     """Facts must be of branches that are well; a branch that was passed over is evidence only as that."""
     path, _, index = evidence.partition("/")
     if path in BRANCHES:
-        said = getattr(record.branches, path)
-        return said is not None and said.outcome == "ok" and int(index) < len(said.facts)
+        said = well(record, path)
+        return said is not None and int(index) < len(said.facts)
     value: Any = record
     for step in path.split("."):
         if value is None:
@@ -55,11 +61,10 @@ def paint(told: Told) -> None:
     for event in record.events:
         found.setdefault(name_said(event.label).lower(), []).append((3, event))
     for name in BRANCHES:
-        said = getattr(record.branches, name)
-        if said is not None and said.outcome == "ok":
-            for fact in said.facts:
-                if fact.label:
-                    found.setdefault(name_said(fact.label).lower(), []).append((1 if fact.human else 2, fact))
+        said = well(record, name)
+        for fact in said.facts if said else ():
+            if fact.label:
+                found.setdefault(name_said(fact.label).lower(), []).append((1 if fact.human else 2, fact))
     for name, ones in found.items():
         if name in ("sound", ""):
             continue
