@@ -52,7 +52,7 @@ def main() -> None:
     for band in BANDS:
         for seed in range(arguments.seed, arguments.seed + arguments.pieces):
             number = seed + STAGE_SEEDS * (band == "stage")
-            for kind, change in changes_of(number).items():
+            for kind, change in changes_of(number, compose(number, band)).items():
                 piece = compose(number, band, change)
                 row = judged(heard(piece), piece, change)
                 rows[band, kind].append(row)
@@ -61,12 +61,12 @@ def main() -> None:
     print_table(rows, by_key)
 
 
-def changes_of(seed: int) -> dict[str, Change]:
+def changes_of(seed: int, plain: Piece) -> dict[str, Change]:
     rng = np.random.default_rng(seed)
     ratio = float(np.exp(rng.uniform(*np.log(TEMPO_RATIOS)) * rng.choice([-1, 1])))
     middle, first, last = rng.uniform(0.35, 0.65), rng.uniform(0.1, 0.4), rng.uniform(0.6, 0.9)
     name, key = KEYS[seed % len(KEYS)]
-    if name == "to the relative key" and "minor" in compose(seed).traits:
+    if name == "to the relative key" and "minor" in plain.traits:
         key = Change(semitones=3, other_mode=True)
     return {
         "none": Change(),
