@@ -9,25 +9,26 @@ import random
 import socket
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from annotators.captions.chat import ChatConfig
 from annotators.merging.cases import VerifyingRules
 from annotators.merging.lexicon import FUNCTION
+from annotators.merging.listing import Listing
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.merging.reading import Proposal
 from annotators.merging.verifying import judged
-from benchmarks.merge_attacks import KINDS, attack
+from benchmarks.merge_attacks import KINDS, Attack, attack
 from benchmarks.merge_cases import case, honest, rows
 from benchmarks.merge_mutations import mutations
-from schemas.record import Branch, Caption, Claim, Clip
+from schemas.record import Branch, Caption, Claim, Clip, Rejected
 from tests.chat_server import Answer, ChatServer, Request
+from tests.honest_writer import answering
 
 NUM_SEGMENTS = 40  # for each kind of failing server
-PLAN = {"groups": [], "contradictions": [], "leave_out": []}
 SHOWN = 58  # characters of a reason
+UNASKED = LlmMergerConfig(chat=ChatConfig(url="http://127.0.0.1:1/v1", model="none"))
 
 
 def main() -> None:
@@ -48,11 +49,11 @@ def true_claims(seed: int) -> None:
     stand: Counter[str] = Counter()
     for number in range(seed + 50_000, seed + 50_300):
         made = case(number)
-        listing = prepared(made.clip, _config("http://127.0.0.1:1/v1")).listing
+        listing = prepared(made.clip, UNASKED).listing
         for claim in honest(made, random.Random(number)):
             if set(claim.row["evidence"]) <= listing.by_id.keys():
                 asked[claim.style] += 1
-                stand[claim.style] += isinstance(judged(_proposal(claim.row), listing, VerifyingRules()), Claim)
+                stand[claim.style] += isinstance(verified(claim.row, listing), Claim)
     print(f"true claims in {len(asked)} styles: {stand.total()} of {asked.total()} stand")
     for style in sorted(style for style in asked if stand[style] < asked[style]):
         print(f"  {style}: {stand[style]} of {asked[style]}")
@@ -62,17 +63,15 @@ def inventions(number: int, seed: int) -> None:
     """Each in an answer of true claims, all put to one server."""
     made = [one for index, kind in enumerate(KINDS) for one in _of_kind(kind, seed + 10_000 * index, number)]
     answers: dict[str, Any] = {}
-    with ChatServer(lambda request: _told(request, answers)) as server:
+    with ChatServer(answering(answers)) as server:
         config = _config(server.url)
         for one in made:
             answers[prepared(one.made.clip, config).listing.document] = one.answer
         captions = config.build().merge([one.made.clip for one in made])
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     through: Counter[str] = Counter()
-    told: Counter[str] = Counter()
     for one, caption in zip(made, captions, strict=True):
         through[one.kind] += one.through(caption)
-        told[one.kind] += any(one.text[:40] in claim.text for claim in caption.claims)
         reasons[one.kind].update(item.reason for item in caption.rejected if item.text[:40] == one.text[:40])
     print(f"\n{'invention':22} {'asked':>5} {'through':>7}  why most of them are rejected")
     for kind, count in Counter(one.kind for one in made).items():
@@ -83,18 +82,33 @@ def inventions(number: int, seed: int) -> None:
 
 def servers() -> None:
     """What becomes of captions where the model fails."""
-    clips = [case(number).clip for number in range(70_000, 70_000 + NUM_SEGMENTS)]
+    cases = {number: case(number) for number in range(70_000, 70_000 + NUM_SEGMENTS)}
+    clips = [made.clip for made in cases.values()]
+    good = {
+        prepared(made.clip, UNASKED).listing.document: {"claims": rows(honest(made, random.Random(number)))}
+        for number, made in cases.items()
+    }
     print(f"\n{'server':22} {'captions':>8} {'its own':>7} {'templates':>9}  the note")
-    for name, answer in SERVERS.items():
+    for name, answer in {"good": answering(good), **SERVERS}.items():
         with ChatServer(answer) as server:
-            captions = (
-                replace(_config(server.url), chat=_chat(server.url, timeout_s=5.0, retries=0)).build().merge(clips)
-            )
-        _print_row(name, captions, clips)
+            config = LlmMergerConfig(chat=_chat(server.url, timeout_s=5.0, retries=0))
+            _print_row(name, config.build().merge(clips), clips)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         _print_row("connection refused", _config(url).build().merge(clips), clips)
+
+
+def verified(row: dict[str, Any], listing: Listing) -> Claim | Rejected:
+    """What becomes of a claim that a model wrote so."""
+    proposal = Proposal(
+        text=row["text"],
+        start_s=row["start_s"],
+        end_s=row["end_s"],
+        branch=Branch(row["branch"]),
+        evidence=tuple(row["evidence"]),
+    )
+    return judged(proposal, listing, VerifyingRules())
 
 
 def words_at_random(number: int, seed: int, examples: int) -> None:
@@ -103,12 +117,12 @@ def words_at_random(number: int, seed: int, examples: int) -> None:
     strange: Counter[tuple[str, str]] = Counter()
     shown: list[str] = []
     for one in islice(mutations(seed), number):
-        listing = prepared(one.made.clip, _config("http://127.0.0.1:1/v1")).listing
+        listing = prepared(one.made.clip, UNASKED).listing
         if not set(one.row["evidence"]) <= listing.by_id.keys():
             continue
         kind = (one.source, one.how)
         asked[kind] += 1
-        if not isinstance(judged(_proposal(one.row), listing, VerifyingRules()), Claim):
+        if not isinstance(verified(one.row, listing), Claim):
             continue
         stand[kind] += 1
         if one.word.lower() not in FUNCTION and not one.is_of_its_facts:
@@ -121,7 +135,7 @@ def words_at_random(number: int, seed: int, examples: int) -> None:
     print("\n".join(shown[:examples]))
 
 
-def _of_kind(kind: str, seed: int, number: int) -> Iterator[Any]:
+def _of_kind(kind: str, seed: int, number: int) -> Iterator[Attack]:
     each = -(-number // len(KINDS))
     return islice((one for offset in range(20_000) if (one := attack(seed + offset, kind))), each)
 
@@ -134,27 +148,6 @@ def _chat(url: str, timeout_s: float = 60.0, retries: int = 3) -> ChatConfig:
     return ChatConfig(url=url, model="tiny", retries=retries, timeout_s=timeout_s, connect_s=2.0)
 
 
-def _told(request: Request, answers: dict[str, Any]) -> Any:
-    if not _is_writing(request):
-        return PLAN
-    return next(answer for document, answer in answers.items() if document in request.text)
-
-
-def _is_writing(request: Request) -> bool:
-    return request.schema is not None and "claims" in request.schema["properties"]
-
-
-def _good(request: Request) -> Any:
-    """Whatever the clip, the true claims that belong to its facts."""
-    if not _is_writing(request):
-        return PLAN
-    for number in range(70_000, 70_000 + NUM_SEGMENTS):
-        made = case(number)
-        if prepared(made.clip, _config("http://127.0.0.1:1/v1")).listing.document in request.text:
-            return {"claims": rows(honest(made, random.Random(number)))}
-    return {"claims": []}
-
-
 def _print_row(name: str, captions: list[Caption], clips: list[Clip]) -> None:
     own = sum("tiny" in caption.merger for caption in captions)
     notes = Counter(caption.note for caption in captions if caption.note)
@@ -162,18 +155,7 @@ def _print_row(name: str, captions: list[Caption], clips: list[Clip]) -> None:
     print(f"{name:22} {len(captions):8} {own:7} {len(clips) - own:9}  {note[:110]}")
 
 
-def _proposal(row: dict[str, Any]) -> Proposal:
-    return Proposal(
-        text=row["text"],
-        start_s=row["start_s"],
-        end_s=row["end_s"],
-        branch=Branch(row["branch"]),
-        evidence=tuple(row["evidence"]),
-    )
-
-
 SERVERS: dict[str, Callable[[Request], Any]] = {
-    "good": _good,
     "broken JSON": lambda request: '{"claims": [{"text": "A dog',
     "HTML": lambda request: "<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>",
     "prose": lambda request: "I'm sorry, but I cannot listen to audio.",

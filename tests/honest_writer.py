@@ -1,13 +1,31 @@
 """What an honest language model would answer the merger: for `ChatServer`."""
 
 import json
+from collections.abc import Callable, Mapping
 
 from tests.chat_server import Request
+
+NO_PLAN = {"groups": [], "contradictions": [], "leave_out": []}
 
 
 def facts_of(request: Request) -> list[dict]:
     document, _ = json.JSONDecoder().raw_decode(request.text[request.text.index("{") :])
     return document["facts"]
+
+
+def is_writing(request: Request) -> bool:
+    return request.schema is not None and "claims" in request.schema["properties"]
+
+
+def answering(answers_by_document: Mapping[str, object]) -> Callable[[Request], object]:
+    """No plan, and the answer that belongs to the facts that are shown; answers may be put in later."""
+
+    def answer(request: Request) -> object:
+        if not is_writing(request):
+            return NO_PLAN
+        return next(answer for document, answer in answers_by_document.items() if document in request.text)
+
+    return answer
 
 
 def writes(request: Request) -> object:

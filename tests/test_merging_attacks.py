@@ -7,17 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.captions.chat import ChatConfig
-from annotators.merging.cases import VerifyingRules
 from annotators.merging.merger import LlmMergerConfig, prepared
-from annotators.merging.reading import Proposal
-from annotators.merging.verifying import judged
+from benchmarks.merge import UNASKED, verified
 from benchmarks.merge_attacks import KINDS, attack, attacks, plain
 from benchmarks.merge_cases import case, honest
 from schemas.record import Branch, Caption, Claim
-from tests.chat_server import ChatServer, Request
+from tests.chat_server import ChatServer
+from tests.honest_writer import answering
 
 NUM_ATTACKS = 500
-UNASKED = LlmMergerConfig(chat=ChatConfig(url="http://nowhere:1/v1", model="none"))
 REPEATED = ("it tells again", "it leaves out words")
 
 
@@ -27,22 +25,6 @@ def letters(text):
 
 def config(server, **changes):
     return LlmMergerConfig(chat=ChatConfig(url=server.url, model=server.model, **changes))
-
-
-def is_writing(request: Request) -> bool:
-    return request.schema is not None and "claims" in request.schema["properties"]
-
-
-def answering(answers_by_document):
-    """The server's answers: no plan, and the claims that belong to the facts it is shown."""
-
-    def answer(request):
-        if not is_writing(request):
-            return {"groups": [], "contradictions": [], "leave_out": []}
-        document = next(document for document in answers_by_document if document in request.text)
-        return answers_by_document[document]
-
-    return answer
 
 
 @pytest.mark.slow
@@ -98,19 +80,9 @@ def test_nine_of_ten_true_claims_stand(style_seed):
         for claim in honest(made, random.Random(seed)):
             if set(claim.row["evidence"]) <= listing.by_id.keys():
                 asked += 1
-                stands += isinstance(judged(proposal(claim.row), listing, VerifyingRules()), Claim)
+                stands += isinstance(verified(claim.row, listing), Claim)
     assert asked > 300
     assert stands >= 0.98 * asked
-
-
-def proposal(row):
-    return Proposal(
-        text=row["text"],
-        start_s=row["start_s"],
-        end_s=row["end_s"],
-        branch=Branch(row["branch"]),
-        evidence=tuple(row["evidence"]),
-    )
 
 
 WORDS = st.text(st.characters(categories=["Ll"], max_codepoint=0x7F), min_size=3, max_size=12)
@@ -127,7 +99,7 @@ def test_a_word_that_no_list_and_no_fact_has_rejects_the_claim(seed, word, rng):
     claim = rng.choice(claims)
     strange = f"zq{word}"
     text = f"{claim.row['text'].rstrip('.')} {strange}."
-    done = judged(proposal({**claim.row, "text": text}), listing, VerifyingRules())
+    done = verified({**claim.row, "text": text}, listing)
     assert not isinstance(done, Claim)
 
 
@@ -149,7 +121,7 @@ def test_no_text_breaks_the_rules(seed, text):
         "branch": first.branch.value,
         "evidence": [first.id],
     }
-    done = judged(proposal(row), told, VerifyingRules())
+    done = verified(row, told)
     if isinstance(done, Claim):
         assert done.text.count('"') % 2 == 0
         assert done.start_ms >= first.start_ms

@@ -17,7 +17,7 @@ from annotators.sentences import facts_of
 from benchmarks.merge_cases import case, honest, rows
 from schemas.record import Branch, Branches, Fact, Outcome, SoundAnnotation, SpeechAnnotation
 from tests.chat_server import MAX_HELD_S, Answer, ChatServer
-from tests.test_merging_attacks import is_writing
+from tests.honest_writer import is_writing
 from tests.test_merging_rules import START_MS, fact, made
 
 pytestmark = pytest.mark.slow
