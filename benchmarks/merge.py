@@ -20,7 +20,8 @@ from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.merging.reading import Proposal
 from annotators.merging.verifying import judged
 from benchmarks.merge_attacks import KINDS, Attack, attack
-from benchmarks.merge_cases import case, honest, rows
+from benchmarks.merge_captions import honest, rows
+from benchmarks.merge_cases import case
 from benchmarks.merge_mutations import mutations
 from schemas.record import Branch, Caption, Claim, Clip, Rejected
 from tests.chat_server import Answer, ChatServer, Request

@@ -9,38 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.merge_cases import LABELS, Case, Honest, Known, case, honest, rows, written
+from benchmarks.merge_captions import Honest, capital, honest, rows, written
+from benchmarks.merge_cases import LABELS, Case, Known, case, words_in
 from schemas import audioset
 from schemas.record import Caption
 
 OTHER_SOUNDS = (
     *("gunfire", "a canine", "a scream", "an explosion", "a saxophone", "a helicopter overhead", "screeching tyres"),
-    *(
-        "a puppy",
-        "breaking glass",
-        "a marching band",
-        "a rooster",
-        "an infant",
-        "machine guns",
-        "a steam train",
-        "a crash",
-    ),
-    *("fireworks", "a chainsaw", "a waterfall", "a vuvuzela", "whispering", "a kitten", "a motorcycle", "sobbing"),
+    *("a puppy", "breaking glass", "a marching band", "a rooster", "an infant", "machine guns", "a steam train"),
+    *("a crash", "fireworks", "a chainsaw", "a waterfall", "a vuvuzela", "whispering", "a kitten", "a motorcycle"),
+    "sobbing",
 )
 ADJECTIVES = (
     *("female", "elderly", "angry", "German", "nervous", "drunk", "distant", "electric", "orchestral", "jazz"),
-    *(
-        "robotic",
-        "whispered",
-        "sarcastic",
-        "Australian",
-        "teenage",
-        "muffled",
-        "echoing",
-        "beautiful",
-        "live",
-        "recorded",
-    ),
+    *("robotic", "whispered", "sarcastic", "Australian", "teenage", "muffled", "echoing", "beautiful", "live"),
+    "recorded",
 )
 PLACES = (
     *("in a kitchen", "on a busy street", "in the background", "outdoors", "in a large hall", "near the microphone"),
@@ -172,8 +155,13 @@ def _cut(text: str) -> str:
     return text.rstrip(".")
 
 
+def _added(claim: Honest, words: str) -> dict[str, Any]:
+    """The claim with these words at its end."""
+    return _row(claim, f"{_cut(claim.row['text'])} {words}.")
+
+
 def _is_new(about: Case, phrase: str) -> bool:
-    words = "".join(letter if letter.isalnum() else " " for letter in phrase.lower()).split()
+    words = words_in(phrase)
     long = [word for word in words if len(word) > 3]
     return not any(word[:4] == known[:4] for word in long or words for known in about.all_words)
 
@@ -251,7 +239,7 @@ def speaker_invented(about: Case, claims: list[Honest], rng: random.Random) -> I
     who = rng.choice(("S09", "S04", "speaker 5", "the fourth speaker", "a fifth voice", "speaker seven", *NAMES))
     one = claim.of[0]
     text = f'{who} says "{one.fact.text}".' if one.fact.kind == "transcript" else f"{who} speaks in {one.fact.text}."
-    return _row(claim, text[:1].upper() + text[1:]), holding(who)
+    return _row(claim, capital(text)), holding(who)
 
 
 def quote_invented(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
@@ -269,7 +257,7 @@ def quote_changed(about: Case, claims: list[Honest], rng: random.Random) -> Inje
     if not said:
         return None
     one = rng.choice(said)
-    words = one.fact.text.replace('"', "'").split()
+    words = one.quote.split()
     at = rng.randrange(1, len(words) - 1)
     change = rng.choice(("drop", "insert", "swap", "replace"))
     if change == "drop":
@@ -295,14 +283,14 @@ def quote_of_another(about: Case, claims: list[Honest], rng: random.Random) -> I
     if pair is None:
         return None
     one, other = pair
-    a, b = (known.fact.text.replace('"', "'") for known in pair)
-    texts = (
-        f'{other.who} says "{a}", then {one.who} says "{b}".',
-        f'{other.who} says "{a}" after {one.who} says "{b}".',
-        f'"{a}" says {other.who}.',
-        f'{one.who} is heard and {other.who} says "{a}".',
+    text = rng.choice(
+        (
+            f'{other.who} says "{one.quote}", then {one.who} says "{other.quote}".',
+            f'{other.who} says "{one.quote}" after {one.who} says "{other.quote}".',
+            f'"{one.quote}" says {other.who}.',
+            f'{one.who} is heard and {other.who} says "{one.quote}".',
+        )
     )
-    text = rng.choice(texts)
     return written("swap", text, one, other).row, holding(_cut(text))
 
 
@@ -339,24 +327,24 @@ def sound_added(about: Case, claims: list[Honest], rng: random.Random) -> Inject
     form = rng.choice(
         (f"and {sound}", f"with {sound}", f"while {sound} is heard", f"followed by {sound}", f"over {sound}")
     )
-    return _row(claim, f"{_cut(claim.row['text'])} {form}."), holding(sound)
+    return _added(claim, form), holding(sound)
 
 
 def label_added(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
     claim, label = rng.choice(claims), audioset.known(rng.choice(LABELS))
     if label is None or not _is_new(about, label.words) or not _is_new(about, label.name):
         return None
-    return _row(claim, f"{_cut(claim.row['text'])} and {label.words}."), holding(label.words)
+    return _added(claim, f"and {label.words}"), holding(label.words)
 
 
 def label_replaced(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
     named = [claim for claim in claims if len(claim.of) == 1 and claim.of[0].fact.label]
-    label = audioset.known(rng.choice([label.name for label in audioset.labels()]))
-    if not named or label is None or not _is_new(about, label.words):
+    label = rng.choice(audioset.labels())
+    if not named or not _is_new(about, label.words):
         return None
     claim = rng.choice(named)
     text = f"{label.words} is heard at {claim.of[0].start_s:.1f} s."
-    return _row(claim, text[:1].upper() + text[1:]), holding(text)
+    return _row(claim, capital(text)), holding(text)
 
 
 def adjective(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
@@ -370,13 +358,13 @@ def adjective(about: Case, claims: list[Honest], rng: random.Random) -> Injected
 
 def place(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
     claim, where = rng.choice(claims), rng.choice(PLACES)
-    return (_row(claim, f"{_cut(claim.row['text'])} {where}."), holding(where)) if _is_new(about, where) else None
+    return (_added(claim, where), holding(where)) if _is_new(about, where) else None
 
 
 def name(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
     claim, who = rng.choice(claims), rng.choice(NAMES)
     form = rng.choice((f"by {who}", f"with {who}", f"to {who}", f", said {who}"))
-    return (_row(claim, f"{_cut(claim.row['text'])} {form}."), holding(who)) if _is_new(about, who) else None
+    return (_added(claim, form), holding(who)) if _is_new(about, who) else None
 
 
 def count(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
@@ -390,7 +378,7 @@ def count(about: Case, claims: list[Honest], rng: random.Random) -> Injected | N
     claim, many = rng.choice(sounds), rng.choice(COUNTS)
     noun = claim.of[0].fact.text.partition(" ")[2]
     text = f"{many} {noun} can be heard."
-    return _row(claim, text[:1].upper() + text[1:]), holding(f"{many} {noun}")
+    return _row(claim, capital(text)), holding(f"{many} {noun}")
 
 
 def plural(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
@@ -423,8 +411,7 @@ def negation(about: Case, claims: list[Honest], rng: random.Random) -> Injected 
             f"Neither {noun} nor anything else is heard.",
         )
     )
-    text = text[:1].upper() + text[1:]
-    return _row(claim, text), holding(text)
+    return _row(claim, capital(text)), holding(text)
 
 
 def polarity(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
@@ -464,7 +451,7 @@ def unicode_trick(about: Case, claims: list[Honest], rng: random.Random) -> Inje
             ("at Ⅸ seconds", "at ix seconds"),
         )
     )
-    return _row(claim, f"{_cut(claim.row['text'])} {form}."), holding(seen)
+    return _added(claim, form), holding(seen)
 
 
 def language(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
@@ -496,7 +483,7 @@ def unknown_evidence(about: Case, claims: list[Honest], rng: random.Random) -> I
 
 def other_evidence(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
     """True words that rest on a fact of another branch."""
-    claim = rng.choice([c for c in claims if c.style not in ("pause_plain",)] or claims)
+    claim = rng.choice([c for c in claims if c.style != "pause_plain"] or claims)
     other = [one.id for one in about.known if not one.id.startswith(claim.row["branch"])]
     if not other:
         return None
@@ -578,14 +565,14 @@ def at_once_not(about: Case, claims: list[Honest], rng: random.Random) -> Inject
 
 
 def _two_sounds(about: Case) -> tuple[Known, Known] | None:
-    sounds = sorted((one for one in about.known if one.id.startswith("sound/")), key=lambda one: one.start_s)
-    pairs = [
+    sounds = about.sounds
+    pairs = (
         (a, b)
         for a in sounds
         for b in sounds
         if b.start_s - a.start_s > 1.6 and not set(a.fact.text.split()) & set(b.fact.text.split()) - {"a", "an"}
-    ]
-    return pairs[0] if pairs else None
+    )
+    return next(pairs, None)
 
 
 def voices_swapped(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:
@@ -620,7 +607,7 @@ def key_changed(about: Case, claims: list[Honest], rng: random.Random) -> Inject
     )
     more = [known for known in about.known if known.fact.kind in ("chords", "tempo", "music")]
     text = rng.choice((f"The music is in {new}.", f"The key is {new}.", f"{new} is the key of the music."))
-    return written("key", text[:1].upper() + text[1:], one, *more).row, holding(text)
+    return written("key", text, one, *more).row, holding(text)
 
 
 def told_by_a_transcript(about: Case, claims: list[Honest], rng: random.Random) -> Injected | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from annotators.merging.words import words_of
-from benchmarks.merge_cases import Case, Honest, case, honest
+from benchmarks.merge_captions import Honest, honest
+from benchmarks.merge_cases import Case, case
 from schemas import audioset
 
 LEXICAL = words_of("""

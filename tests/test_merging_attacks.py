@@ -10,7 +10,8 @@ from annotators.captions.chat import ChatConfig
 from annotators.merging.merger import LlmMergerConfig, prepared
 from benchmarks.merge import UNASKED, verified
 from benchmarks.merge_attacks import KINDS, attack, attacks, plain
-from benchmarks.merge_cases import case, honest
+from benchmarks.merge_captions import honest
+from benchmarks.merge_cases import case
 from schemas.record import Branch, Caption, Claim
 from tests.chat_server import ChatServer
 from tests.honest_writer import answering

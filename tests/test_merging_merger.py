@@ -14,7 +14,8 @@ from annotators.merge import MODEL as TEMPLATES
 from annotators.merge import TemplateMergerConfig, merged
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.sentences import facts_of
-from benchmarks.merge_cases import case, honest, rows
+from benchmarks.merge_captions import honest, rows
+from benchmarks.merge_cases import case
 from schemas.record import Branch, Branches, Fact, Outcome, SoundAnnotation, SpeechAnnotation
 from tests.chat_server import MAX_HELD_S, Answer, ChatServer
 from tests.honest_writer import is_writing
