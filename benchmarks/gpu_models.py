@@ -122,25 +122,9 @@ def pyannote(folder: Path) -> None:
 
 def captioner(folder: Path) -> None:
     """The 4B in bfloat16, which as published is stored so."""
-    import torch
+    from jobs.model import write_fresh
 
-    from jobs.model import speaking
-    from model import companions
-    from model.checkpoint import save
-    from model.initialise import fresh
-    from model.sizes import size
-    from model.tokens import Tokenizer
-    from model.vocabulary import build
-
-    plain = size("4b")
-    tokenizer = Tokenizer(build((), plain.language_config.vocab_size))
-    config = speaking(plain, tokenizer)
-    save(
-        fresh(config, 0, dtype=torch.bfloat16),
-        folder,
-        config=config,
-        write_companions=lambda unnamed: companions.write(unnamed, config, tokenizer),
-    )
+    write_fresh("4b", folder, dtype="bfloat16")
 
 
 PUBLISHED: Mapping[str, Maker] = {

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,28 +121,11 @@ def init(
     earmark model init small checkpoints/small --texts captions.txt --seed 1
     """
     check_installed()
-    from model import companions
-    from model.checkpoint import save
-    from model.initialise import fresh
-    from model.sizes import size as size_called
-    from model.tokens import Tokenizer
-    from model.vocabulary import build
-
-    config = size_called(size)
-    lines = _lines(texts) if texts else ()
-    raw = build(lines, config.language_config.vocab_size)
-    tokenizer = Tokenizer(raw)
-    config = speaking(config, tokenizer)
-    save(
-        fresh(config, seed),
-        folder,
-        config=config,
-        write_companions=lambda unnamed: companions.write(unnamed, config, tokenizer),
-    )
     from model.memory import parameters
 
+    config, tokenizer = write_fresh(size, folder, seed=seed, texts=_lines(texts) if texts else ())
     console.print(
-        safe(f"{folder}: {parameters(config).total:,} parameters, seed {seed}, {raw.get_vocab_size():,} tokens")
+        safe(f"{folder}: {parameters(config).total:,} parameters, seed {seed}, {tokenizer.vocab_size:,} tokens")
         + ("" if texts else " (bytes; --texts learns words)"),
         markup=False,
     )
@@ -204,7 +187,32 @@ def _lines(path: Path) -> Iterator[str]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def speaking(config: "ModelConfig", tokenizer: "Tokenizer") -> "ModelConfig":
+def write_fresh(
+    size: str, folder: Path, *, seed: int = 0, texts: Iterable[str] = (), dtype: str = "float32"
+) -> "tuple[ModelConfig, Tokenizer]":
+    """A checkpoint with random weights; its vocabulary is learnt from `texts`, or a token is a byte."""
+    import torch
+
+    from model import companions
+    from model.checkpoint import save
+    from model.initialise import fresh
+    from model.sizes import size as size_called
+    from model.tokens import Tokenizer
+    from model.vocabulary import build
+
+    plain = size_called(size)
+    tokenizer = Tokenizer(build(texts, plain.language_config.vocab_size))
+    config = _speaking(plain, tokenizer)
+    save(
+        fresh(config, seed, dtype=getattr(torch, dtype)),
+        folder,
+        config=config,
+        write_companions=lambda unnamed: companions.write(unnamed, config, tokenizer),
+    )
+    return config, tokenizer
+
+
+def _speaking(config: "ModelConfig", tokenizer: "Tokenizer") -> "ModelConfig":
     """The config with the ids its own vocabulary has."""
     special = tokenizer.special
     return dataclasses.replace(
