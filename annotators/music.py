@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import soxr
 
 from annotators.beat import Beat, beat_of
 from annotators.following import Moving, moving_beat
@@ -23,7 +22,7 @@ from annotators.notes import RATE_HZ, notes_of
 from annotators.onsets import onset_strengths
 from annotators.tempi import TempoChange
 from schemas import audioset
-from schemas.audio import Waveform
+from schemas.audio import Waveform, resampled
 from schemas.record import Annotation, Branch, Chord, Clip, Fact, KeySpan, MusicAnnotation, Outcome, Section, Tempo
 from schemas.span import Span, union
 
@@ -114,9 +113,7 @@ def too_little(clip: Clip, span: Span | None, config: MusicConfig) -> str | None
 
 def heard_in(waveform: Waveform, duration_ms: int, config: MusicConfig) -> Heard:
     """All that can be measured of a piece of music, and of that what is clear."""
-    samples = waveform.samples
-    if waveform.rate_hz != RATE_HZ:
-        samples = soxr.resample(samples, waveform.rate_hz, RATE_HZ)
+    samples = resampled(waveform, RATE_HZ)
     onsets, notes = onset_strengths(samples), notes_of(samples)
     beat = beat_of(onsets, notes, duration_ms)
     moving = moving_beat(onsets, notes, beat, duration_ms) if beat else None

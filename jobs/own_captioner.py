@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-import soxr
-
 from annotators.base import Question, Reply
 from annotators.captions.prompts import schema_in_words
+from schemas.audio import resampled
 from schemas.batches import in_batches, sparing
 from schemas.config import aside
 from schemas.errors import ConfigError, InputError
@@ -101,10 +99,7 @@ class OwnCaptioner:
         from model.prompt import check_fits, render
         from model.prompt import question as asked
 
-        samples = question.waveform.samples
-        if question.waveform.rate_hz != RATE_HZ:
-            samples = np.asarray(soxr.resample(samples, question.waveform.rate_hz, RATE_HZ))
-        mel = log_mel(samples)
+        mel = log_mel(resampled(question.waveform, RATE_HZ))
         text = question.text
         if question.schema is not None:
             text = f"{text}\n{schema_in_words(question.schema)}"

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import soundfile
+import soxr
 
 from schemas.errors import DecodeError
 from schemas.span import Span, ms_of, sample_at
@@ -48,6 +49,13 @@ class Waveform:
         start = sample_at(span.start_ms - self.start_ms, self.rate_hz)
         end = sample_at(span.end_ms - self.start_ms, self.rate_hz)
         return Waveform(pcm=self.pcm[max(0, start) : max(0, end)], rate_hz=self.rate_hz, start_ms=span.start_ms)
+
+
+def resampled(waveform: Waveform, rate_hz: int) -> np.ndarray:
+    """The samples at another rate: float32, shape (time,); a sample may lie a little beyond [-1, 1)."""
+    if waveform.rate_hz == rate_hz or not len(waveform.pcm):
+        return waveform.samples
+    return np.asarray(soxr.resample(waveform.samples, waveform.rate_hz, rate_hz))
 
 
 def encode_flac(waveform: Waveform) -> bytes:

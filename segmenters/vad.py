@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soxr
 
-from schemas.audio import Waveform
+from schemas.audio import Waveform, resampled
 from schemas.errors import ConfigError
 from schemas.network import opened
 from schemas.span import Span
@@ -91,10 +90,7 @@ class SileroVad:
 
 def at_16k(waveform: Waveform) -> np.ndarray:
     """float32 samples at 16 kHz, shape (time,)."""
-    if waveform.rate_hz == RATE_HZ or not len(waveform.pcm):
-        return waveform.samples
-    resampled: np.ndarray = soxr.resample(waveform.samples, waveform.rate_hz, RATE_HZ, quality="HQ")
-    return resampled
+    return resampled(waveform, RATE_HZ)
 
 
 def speech_spans(probabilities: np.ndarray, duration_ms: int, rules: SpeechRules) -> list[Span]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotators.base import Transcript
-from annotators.recognition.stretches import Timed, is_spaceless, joined, pieces, placed, resampled, text_of
-from schemas.audio import Waveform
+from annotators.recognition.stretches import Timed, is_spaceless, joined, pieces, placed, text_of
+from schemas.audio import Waveform, resampled
 from schemas.record import Word
 from schemas.span import Span
 from tests.make import RATE_HZ, quiet, tone, waveform
@@ -37,8 +37,8 @@ def test_a_cut_is_where_it_is_quiet():
 
 
 def test_sound_is_resampled_to_what_recognisers_hear():
-    assert len(resampled(Waveform(pcm=np.zeros(44_100, np.int16), rate_hz=44_100))) == RATE_HZ
-    assert len(resampled(Waveform(pcm=np.zeros(0, np.int16), rate_hz=44_100))) == 0
+    assert len(resampled(Waveform(pcm=np.zeros(44_100, np.int16), rate_hz=44_100), RATE_HZ)) == RATE_HZ
+    assert len(resampled(Waveform(pcm=np.zeros(0, np.int16), rate_hz=44_100), RATE_HZ)) == 0
 
 
 @given(

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
 import soundfile
-import soxr
 
 from annotators.base import Question, Reply
 from annotators.captions.chat import Asked, Chat, ChatConfig, Message
 from annotators.captions.chat import system as system_message
 from annotators.captions.prompts import schema_in_words
-from schemas.audio import Waveform, encode_flac
+from schemas.audio import Waveform, encode_flac, resampled
 from schemas.errors import ConfigError
 
 RATE_HZ = 16_000
@@ -99,8 +97,7 @@ def sound_part(waveform: Waveform, part: Part, kind: Format) -> dict[str, Any]:
 def at_16_khz(waveform: Waveform) -> Waveform:
     if waveform.rate_hz == RATE_HZ:
         return waveform
-    samples: np.ndarray = soxr.resample(waveform.samples, waveform.rate_hz, RATE_HZ)
-    return Waveform.from_float(samples, RATE_HZ, waveform.start_ms)
+    return Waveform.from_float(resampled(waveform, RATE_HZ), RATE_HZ, waveform.start_ms)
 
 
 def _encoded(waveform: Waveform, kind: Format) -> bytes:

@@ -21,11 +21,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import soxr
 
 from annotators.base import Verdict
 from annotators.checks.windows import quotes, timeless, window
-from schemas.audio import Waveform
+from schemas.audio import Waveform, resampled
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import ConfigError, SchemaError
@@ -224,7 +223,7 @@ class Clap:
     def pieces(self, waveform: Waveform) -> list[np.ndarray]:
         """The sound at the model's rate, in even pieces no longer than it takes: of a longer one it takes any."""
         rate_hz, most = self._extractor.sampling_rate, int(self._extractor.nb_max_samples)
-        samples = np.asarray(soxr.resample(waveform.samples, waveform.rate_hz, rate_hz), np.float32)
+        samples = resampled(waveform, rate_hz)
         return [piece for piece in np.array_split(samples, max(1, -(-len(samples) // most))) if len(piece)]
 
     def of_sounds(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:

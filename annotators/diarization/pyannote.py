@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import soxr
 
 from annotators.base import Diarization
 from annotators.diarization.folder import check
 from annotators.diarization.turns import Heard, Spoken, TurnRules, diarizations_of
 from annotators.diarization.windows import Window, laid_out, layers
+from schemas.audio import resampled
 from schemas.batches import is_out_of_memory
 from schemas.config import aside
 from schemas.errors import ConfigError
@@ -119,11 +119,8 @@ def sound_of(window: Window, clips: Sequence[Clip]) -> np.ndarray:
     for piece in window.pieces:
         clip = next(clip for clip in clips if clip.segment.contains(piece))
         heard = clip.waveform.cut(piece)
-        sound = heard.samples
-        if heard.rate_hz != RATE_HZ and len(sound):
-            sound = np.asarray(soxr.resample(sound, heard.rate_hz, RATE_HZ))
         at = piece.at_ms * RATE_HZ // 1000
-        sound = sound[: min(len(samples) - at, piece.duration_ms * RATE_HZ // 1000)]
+        sound = resampled(heard, RATE_HZ)[: min(len(samples) - at, piece.duration_ms * RATE_HZ // 1000)]
         samples[at : at + len(sound)] = sound
     return samples
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from annotators.base import Transcript
 from annotators.recognition.forced import Vocabulary, WordFrames, aligned, target_of, with_star
-from annotators.recognition.stretches import Timed, is_spaceless, placed, resampled
-from schemas.audio import Waveform
+from annotators.recognition.stretches import Timed, is_spaceless, placed
+from schemas.audio import Waveform, resampled
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import ConfigError

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from annotators.base import Transcriber, Transcript
-from annotators.recognition.stretches import RATE_HZ, joined, pieces, resampled
-from schemas.audio import Waveform
+from annotators.recognition.stretches import RATE_HZ, joined, pieces
+from schemas.audio import Waveform, resampled
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.errors import ConfigError

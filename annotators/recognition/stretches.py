@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import soxr
 
 from annotators.base import Transcript
 from schemas.audio import Waveform
@@ -26,14 +25,6 @@ _SPACELESS_SCRIPTS = (
     (0xF900, 0xFAFF),  # Han, for compatibility
     (0x20000, 0x3FFFF),  # Han, the later extensions
 )
-
-
-def resampled(waveform: Waveform, rate_hz: int = RATE_HZ) -> np.ndarray:
-    """float32 in [-1, 1], shape (time,)."""
-    samples = waveform.samples
-    if waveform.rate_hz != rate_hz and len(samples):
-        samples = soxr.resample(samples, waveform.rate_hz, rate_hz).astype(np.float32)
-    return samples
 
 
 def pieces(waveform: Waveform, max_ms: int, search_ms: int = 5_000) -> list[Waveform]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from annotators.base import Transcript
 from annotators.recognition.cublas import open_cublas
-from annotators.recognition.stretches import Timed, joined, pieces, placed, resampled
-from schemas.audio import Waveform
+from annotators.recognition.stretches import Timed, joined, pieces, placed
+from schemas.audio import Waveform, resampled
 from schemas.batches import in_batches
 from schemas.config import aside
 from schemas.network import device_of

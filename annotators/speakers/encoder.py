@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from annotators.mels import mel_power
-from schemas.audio import Waveform
+from schemas.audio import Waveform, resampled
 from schemas.network import opened
 from schemas.span import Span, sample_at
 
@@ -37,7 +36,9 @@ class SpeakerEncoder:
         """One embedding per window, float32 of shape (windows, 256); starts count from the waveform's."""
         if not starts_ms:
             return np.zeros((0, EMBEDDING_SIZE), np.float32)
-        samples = raised(_at_16k(waveform), [Span.of(s.start_ms, s.end_ms) for s in speech], waveform.start_ms)
+        samples = raised(
+            resampled(waveform, RATE_HZ), [Span.of(s.start_ms, s.end_ms) for s in speech], waveform.start_ms
+        )
         spectra, length = mels(samples), window_ms // HOP_MS
         windows = [spectra[start_ms // HOP_MS : start_ms // HOP_MS + length] for start_ms in starts_ms]
         return self.embed(np.stack([np.pad(w, ((0, length - len(w)), (0, 0))) for w in windows]))
@@ -59,9 +60,3 @@ def raised(samples_16k: np.ndarray, speech: Sequence[Span], start_ms: int) -> np
 def mels(samples_16k: np.ndarray) -> np.ndarray:
     """float32 of shape (1 + samples // 160, 40); a frame is centred on its time."""
     return mel_power(samples_16k, RATE_HZ, FRAME_SAMPLES, HOP_SAMPLES, NUM_MELS)
-
-
-def _at_16k(waveform: Waveform) -> np.ndarray:
-    if waveform.rate_hz == RATE_HZ:
-        return waveform.samples
-    return np.asarray(soxr.resample(waveform.samples, waveform.rate_hz, RATE_HZ))

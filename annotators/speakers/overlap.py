@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import scipy.fft
-import soxr
 from scipy.ndimage import uniform_filter1d
 
 from annotators.mels import mel_power
-from schemas.audio import Waveform
+from schemas.audio import Waveform, resampled
 from schemas.network import opened
 from schemas.record import Turn
 from schemas.span import Span, union
@@ -75,10 +74,7 @@ class OverlapDetector:
 
     def hear(self, waveform: Waveform) -> np.ndarray:
         """How likely two voices sound at once in each step begun: float32, shape (steps,)."""
-        samples = waveform.samples
-        if waveform.rate_hz != RATE_HZ:
-            samples = np.asarray(soxr.resample(samples, waveform.rate_hz, RATE_HZ))
-        picture = features(samples)
+        picture = features(resampled(waveform, RATE_HZ))
         (scores,) = self._session.run(["overlap"], {"features": picture[None]})
         return np.asarray(scores[0])
 
