@@ -10,13 +10,13 @@ names that a person gave them are not told. A transcript without times reaches a
 segment (`segmenters/labelled.py`); its words then have no times of their own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from annotators.base import Annotator
 from annotators.labelled_speech import speech_as_labelled
 from schemas import audioset
+from schemas.config import Builds
 from schemas.labels import LabelledMusic, Labels
 from schemas.record import Annotation, Branch, Clip, Event, Fact, MusicAnnotation, Outcome, SoundAnnotation
 from schemas.span import Span
@@ -28,17 +28,10 @@ GROUPS = {"instrument": "Musical instrument", "genre": "Music genre", "mood": "M
 SINGLE = ("music", "tempo", "key", "meter", "event", "singing")  # kinds of which one is true at a time
 
 
-class BuildsAnnotator(Protocol):
-    """The config of another annotator."""
-
-    @property
-    def build(self) -> Callable[[], Annotator]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledConfig:
     branch: Branch
-    inner: BuildsAnnotator  # hears what nobody labelled
+    inner: Builds[Annotator]  # hears what nobody labelled
 
     def build(self) -> "LabelledAnnotator":
         return LabelledAnnotator(self)
@@ -69,7 +62,11 @@ def as_labelled(branch: Branch, clip: Clip, inner: Annotation) -> Annotation | N
 
 def sound_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> Annotation | None:
     """Every labelled sound that is neither speech nor music, and how those sounds are made up."""
-    human = [named(event) for event in labels.events if class_of(event) not in (None, "speech", "music", "singing")]
+    human = [
+        named(event)
+        for event in labels.events
+        if audioset.class_of(event.label) not in (None, "speech", "music", "singing")
+    ]
     if not human:
         return None
     facts = in_order([*human, *beside(inner, human)])
@@ -113,12 +110,6 @@ def named(event: Event, kind: str = "event") -> Fact:
     return _human(event, kind, text, label)
 
 
-def class_of(event: Event) -> str | None:
-    """The coarse class that the label counts for; "unknown" of a name that AudioSet does not have."""
-    known = audioset.known(event.label)
-    return known.coarse if known else "unknown"
-
-
 def beside(inner: Annotation, human: Sequence[Fact]) -> list[Fact]:
     """The facts of another annotator that say nothing against those of a person."""
     facts = inner.facts if inner.outcome is Outcome.OK else ()
@@ -159,7 +150,7 @@ def _human(span: Span, kind: str, text: str, label: str | None = None) -> Fact:
 
 
 def _music_facts(event: Event) -> list[Fact]:
-    known, kind = audioset.known(event.label), class_of(event)
+    known, kind = audioset.known(event.label), audioset.class_of(event.label)
     if kind == "singing":
         return [named(event, "singing")]
     if kind != "music" or known is None:
@@ -181,8 +172,7 @@ def _known_of(music: LabelledMusic) -> list[Fact]:
 
 def _kind_in_music(event: Event) -> str:
     """The kind of fact by which trained annotators tell of it, so that it is told with the music."""
-    known = audioset.known(event.label)
-    return next((kind for kind, group in GROUPS.items() if known and audioset.is_a(known.name, group)), "event")
+    return next((kind for kind, group in GROUPS.items() if audioset.is_kind(event.label, group)), "event")
 
 
 def _instruments(labels: Labels) -> tuple[Event, ...]:

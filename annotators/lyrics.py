@@ -44,7 +44,7 @@ def singing_in(clip: Clip, span: Span, rules: LyricsRules) -> list[Span]:
     marked = [
         part
         for event in clip.segment.events
-        if event.score >= rules.min_singing and is_kind(event.label, SINGING) and (part := event.clipped(span))
+        if event.score >= rules.min_singing and audioset.is_kind(event.label, SINGING) and (part := event.clipped(span))
     ]
     profile = clip.segment.profile
     if not marked:
@@ -105,12 +105,6 @@ def words_in(stretch: Span, transcript: Transcript) -> tuple[Word, ...]:
         if word.text.strip() and (part := word.clipped(stretch))
     ]
     return tuple(sorted(inside, key=lambda word: (word.start_ms, word.end_ms)))
-
-
-def is_kind(label: str, kind: str) -> bool:
-    """Whether an event's label is of this kind in the ontology; a detector's own labels are of none."""
-    known = audioset.known(label)
-    return known is not None and audioset.is_a(known.name, kind)
 
 
 def _against(span: Span, transcript: Transcript, rules: LyricsRules) -> str | None:

@@ -276,8 +276,7 @@ def music_span(clip: Clip, bridge_ms: int) -> Span | None:
 
 def is_music(label: str) -> bool:
     """Whether a detector means music by it: music as such, an instrument, a genre."""
-    known = audioset.known(label)
-    return known is not None and known.coarse == "music"
+    return audioset.class_of(label) == "music"
 
 
 def dynamics_of(waveform: Waveform) -> Dynamics | None:

@@ -6,17 +6,17 @@ model, told what was measured, describes the whole in its own words.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from annotators.base import Captioner, Question, Reply, Transcriber, Transcript
 from annotators.captions.prompts import MUSIC_DESCRIPTION
-from annotators.lyrics import Lyrics, LyricsRules, is_kind, lyrics_of, singing_in
+from annotators.lyrics import Lyrics, LyricsRules, lyrics_of, singing_in
 from annotators.music import MODEL as MEASUREMENTS
 from annotators.music import MusicConfig, annotation_of, heard_in, music_span, too_little
 from annotators.trained_sound import caption_facts
 from schemas import audioset
+from schemas.config import Builds
 from schemas.errors import ConfigError
 from schemas.record import Annotation, Branch, Clip, Event, Fact, MusicAnnotation, Outcome, Word
 from schemas.span import Span, covered_ms, union
@@ -32,21 +32,11 @@ NO_MUSIC = "no music"
 MAX_CAPTION_LETTERS = 4_000
 
 
-class BuildsTranscriber(Protocol):
-    @property
-    def build(self) -> Callable[[], Transcriber]: ...
-
-
-class BuildsCaptioner(Protocol):
-    @property
-    def build(self) -> Callable[[], Captioner]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedMusicConfig:
     music: MusicConfig = field(default_factory=MusicConfig)
-    transcriber: BuildsTranscriber | None = None
-    captioner: BuildsCaptioner | None = None
+    transcriber: Builds[Transcriber] | None = None
+    captioner: Builds[Captioner] | None = None
     lyrics: LyricsRules = field(default_factory=LyricsRules)
     min_event_score: float = 0.25  # of instruments, genres and moods
     bridge_ms: int = 2_000  # an instrument that rests no longer plays on
@@ -149,7 +139,7 @@ def events_in(clip: Clip, span: Span, kind: str, config: TrainedMusicConfig) -> 
         replace(event, start_ms=part.start_ms, end_ms=part.end_ms)
         for event in clip.segment.events
         if event.score >= config.min_event_score
-        and is_kind(event.label, group)
+        and audioset.is_kind(event.label, group)
         and (kind == SINGING or event.label != group)
         and (part := event.clipped(span))
     ]
@@ -218,7 +208,7 @@ def _in_order(facts: Sequence[Fact]) -> tuple[Fact, ...]:
 
 def _says_more(one: Event, other: Event) -> bool:
     """Whether a name is a kind of the other and is heard at the same time."""
-    return one.label != other.label and is_kind(one.label, other.label) and one.overlap_ms(other) > 0
+    return one.label != other.label and audioset.is_kind(one.label, other.label) and one.overlap_ms(other) > 0
 
 
 def _weight(events: Sequence[Event]) -> float:

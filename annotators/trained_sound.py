@@ -9,9 +9,8 @@ speech too: what is known to be a dog needs no silence around it.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from annotators.base import Captioner, Question, Reply
 from annotators.captions.prompts import SOUND_DESCRIPTION, SOUND_TIMELINE
@@ -20,6 +19,7 @@ from annotators.sound import MODEL as MEASUREMENTS
 from annotators.sound import SoundConfig, in_rows, inside, longest_outside, measured_fact
 from annotators.timbre import measured
 from schemas import audioset
+from schemas.config import Builds
 from schemas.errors import ConfigError
 from schemas.formats import timeline
 from schemas.record import Annotation, Branch, Clip, Event, Fact, Outcome, SoundAnnotation
@@ -34,14 +34,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?。！？]) ")
 _FIRST_WORD = re.compile(r"[A-Z][a-z]*(?= |$)")
 
 
-class BuildsCaptioner(Protocol):
-    @property
-    def build(self) -> Callable[[], Captioner]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedSoundConfig:
-    captioner: BuildsCaptioner | None = None
+    captioner: Builds[Captioner] | None = None
     describes: bool = True  # whether the captioner is asked what the whole sounds like
     lists: bool = True  # whether it is asked for events with their times
     caption_score: float = 0.5  # of what a captioner says: it does not know how sure it is
@@ -215,11 +210,8 @@ def _physics(clip: Clip, event: Event, span: Span, config: TrainedSoundConfig) -
 
 def _same_sound(one: Event, other: Event) -> bool:
     """Whether two events may be one sound: the same name, or one name above the other."""
-    if one.label == other.label:
-        return True
-    if other.label in (SPEECH, MUSIC) or not audioset.known(other.label):
-        return False
-    return audioset.is_a(one.label, other.label) or audioset.is_a(other.label, one.label)
+    others_tell = other.label in (SPEECH, MUSIC)
+    return one.label == other.label or (not others_tell and audioset.is_family(one.label, other.label))
 
 
 def _as_phrase(sentence: str) -> str:

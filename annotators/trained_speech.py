@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import compress
-from typing import Protocol
 
 from annotators.base import Captioner, Diarizer, Transcriber, Transcript
 from annotators.conversation import Found, TellingRules, inside, told
@@ -21,25 +20,18 @@ from annotators.diarization.joining import joined
 from annotators.diarization.pyannote import PyannoteConfig
 from annotators.portraits import Portrait, PortraitRules, portraits_of, prompt_of
 from annotators.recognition.agreement import AgreementRules
-from annotators.recognition.alignment import Aligner, AlignerConfig, Alignment, Unaligned, spread, unaligned
+from annotators.recognition.alignment import Aligner, AlignerConfig, Alignment, Unaligned, as_told, spread, unaligned
 from annotators.recognition.doubts import DoubtRules, Said, doubts_of
-from annotators.recognition.second import SecondOpinion, TranscriberConfig
+from annotators.recognition.second import SecondOpinion
 from annotators.recognition.stretches import joined as joined_transcripts
 from annotators.recognition.whisper import WhisperConfig
 from annotators.speech import stretches_of_speech
 from annotators.trust import Weighed, weighed
 from schemas.audio import Waveform
 from schemas.batches import sparing
+from schemas.config import Builds
 from schemas.record import Annotation, Branch, Clip, Segment, Word, skipped
 from schemas.span import Span, union
-
-
-class DiarizerConfig(Protocol):
-    def build(self) -> Diarizer: ...
-
-
-class CaptionerConfig(Protocol):
-    def build(self) -> Captioner: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +46,11 @@ class StretchRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedSpeechConfig:
-    transcriber: TranscriberConfig = field(default_factory=WhisperConfig)
+    transcriber: Builds[Transcriber] = field(default_factory=WhisperConfig)
     second: SecondOpinion | None = None
     aligner: AlignerConfig | None = field(default_factory=AlignerConfig)
-    diarizer: DiarizerConfig = field(default_factory=PyannoteConfig)
-    captioner: CaptionerConfig | None = None
+    diarizer: Builds[Diarizer] = field(default_factory=PyannoteConfig)
+    captioner: Builds[Captioner] | None = None
     stretches: StretchRules = field(default_factory=StretchRules)
     doubts: DoubtRules = field(default_factory=DoubtRules)
     agreement: AgreementRules = field(default_factory=AgreementRules)
@@ -191,12 +183,7 @@ class TrainedSpeechAnnotator:
     def _aligned(self, asked: Sequence[Unaligned]) -> list[Alignment]:
         if self._aligner is None:
             return [Alignment(words=one.timed) for one in asked]
-        return sparing(
-            asked,
-            self._aligner.align,
-            lambda one, why: Alignment(words=one.timed, reason=f"not aligned: {why}"),
-            self._aligner.model,
-        )
+        return sparing(asked, self._aligner.align, as_told, self._aligner.model)
 
 
 def timing_of(asked: Unaligned, alignment: Alignment) -> Timing:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotators.base import Transcript
-from annotators.recognition.agreement import AgreementRules, Verdict, error_rate, judged
+from annotators.recognition.agreement import AgreementRules, Verdict, error_rate, gravest, judged
 from annotators.recognition.doubts import DoubtRules, Said, doubts_of
 from annotators.recognition.stretches import text_of
 
@@ -36,7 +36,7 @@ def weighed(said: Said, second: Transcript | None, agreement: AgreementRules, ru
     elif second:
         judgement = judged(said.text, second.text, agreement, said.transcript.language)
         doubts += [(judgement.verdict, judgement.reason)] if judgement.reason else []
-    verdict = max((verdict for verdict, _ in doubts), key=list(Verdict).index, default=Verdict.KEEP)
+    verdict = gravest(verdict for verdict, _ in doubts)
     grave = next((reason for verdict, reason in doubts if verdict is Verdict.DROP), None)
     return Weighed(said=said, second=second, verdict=verdict, doubts=tuple(reason for _, reason in doubts), grave=grave)
 

@@ -5,28 +5,19 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from annotators.base import Annotator, Merger, Meter
 from annotators.quality import QualityConfig
 from pipeline.labels.beside import LabelsConfig
 from pipeline.shards import Imprint, Write
 from pipeline.steps import BATCH_CLIPS, Annotate, Cut, Decode, Measure, Merge, Step, Worker
-from schemas.config import aside, is_aside
+from schemas.config import Builds, aside, is_aside
 from schemas.errors import ConfigError
 from schemas.shard import VERSION
 from segmenters.base import Detector, Profiler
 from segmenters.boundaries import CutRules
 from segmenters.profile import Routing
-
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Builds(Protocol[T_co]):
-    """A config dataclass: its one method makes the ready object."""
-
-    @property
-    def build(self) -> Callable[[], T_co]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from schemas.errors import SchemaError
 from schemas.record import Profile
 
 TABLE = Path(__file__).with_name("audioset.txt")
+UNKNOWN = "source_ambiguous"  # the class of a name that AudioSet does not have
 NONE = "none"  # stands in the table where a class is of no coarse class
 
 
@@ -68,6 +69,20 @@ def is_a(name: str, ancestor: str) -> bool:
     return label.name == ancestor or ancestor in ancestors(label.name)
 
 
+def is_kind(label: str, ancestor: str) -> bool:
+    """As `is_a`, of a label that may be none of AudioSet's, and then is of no kind."""
+    known_label = known(label)
+    return known_label is not None and is_a(known_label.name, ancestor)
+
+
+def is_family(one: str, other: str) -> bool:
+    """Whether one is the other, or lies above or below it. A label that is none of AudioSet's has no family."""
+    if one == other:
+        return True
+    a, b = known(one), known(other)
+    return a is not None and b is not None and (a is b or a.name in ancestors(b.name) or b.name in ancestors(a.name))
+
+
 @cache
 def ancestors(name: str) -> frozenset[str]:
     """The names of all that the class lies below, groups too."""
@@ -84,6 +99,12 @@ def ancestors(name: str) -> frozenset[str]:
 def coarse(name: str) -> str | None:
     """The field of `Profile` that the class counts for; None for silence."""
     return by_name(name).coarse
+
+
+def class_of(label: str) -> str | None:
+    """As `coarse`, of a label that may be none of AudioSet's: it sounds, and nobody can say of what."""
+    found = known(label)
+    return found.coarse if found else UNKNOWN
 
 
 def in_words(name: str) -> str:

@@ -1,9 +1,19 @@
-"""What configs are made of besides values: settings that say where or how fast, and decide nothing of a shard."""
+"""What configs are made of besides values: configs of parts, and settings that say where or how fast and decide nothing
+of a shard."""
 
+from collections.abc import Callable
 from dataclasses import MISSING, Field, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 ASIDE = "aside"
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Builds(Protocol[T_co]):
+    """A config dataclass: its one method makes the ready object."""
+
+    @property
+    def build(self) -> Callable[[], T_co]: ...
 
 
 def aside(default: Any = MISSING, *, default_factory: Any = MISSING) -> Any:

@@ -15,17 +15,10 @@ from schemas.span import Span, union
 from segmenters.base import MUSIC, SOUND, SPEECH, Hearing, Kept
 from segmenters.gaps import gaps
 
-UNKNOWN = "source_ambiguous"  # the class of a name that AudioSet does not have: it sounds, and nobody can say of what
 BREATH_MS = 300  # words this close are one stretch of speech
 REST_MS = 500  # less of a detector's event, beside a label of its kind, is the edge of what was labelled
 SHORTEST_MS = 200  # of a stretch of sound; an instant that was marked stands in the middle of one
 WORD_COST, WHOLE_COST, TURN_COST, LONG_COST = 1_000.0, 100.0, 10.0, 1.0  # of a cut through each
-
-
-def class_of(label: str) -> str | None:
-    """The coarse class that a label counts for; None where it says that nothing sounds."""
-    known = audioset.known(label)
-    return known.coarse if known else UNKNOWN
 
 
 def labelled(hearing: Hearing, labels: Labels, max_ms: int) -> Hearing:
@@ -39,13 +32,13 @@ def labelled(hearing: Hearing, labels: Labels, max_ms: int) -> Hearing:
 
 def profile_as_labelled(profile: Profile, labels: Labels) -> Profile:
     """The profile of a piece with these labels: sure of every class that a person heard in it."""
-    classes = {kind for event in labels.events if (kind := class_of(event.label))}
+    classes = {kind for event in labels.events if (kind := audioset.class_of(event.label))}
     classes |= {"speech"} if labels.speech else set()
     classes |= {"music"} if labels.music else set()
     if not classes:
         return profile
     scores = {f.name: getattr(profile, f.name) for f in fields(Profile)}
-    return Profile(**(scores | {UNKNOWN: 0.0} | dict.fromkeys(classes, 1.0)))
+    return Profile(**(scores | {audioset.UNKNOWN: 0.0} | dict.fromkeys(classes, 1.0)))
 
 
 def placed(labels: Labels, duration_ms: int, loud: Sequence[Span], hearing: Hearing) -> tuple[Labels, list[str]]:
@@ -70,7 +63,7 @@ def _events(labels: Labels, whole: Span) -> Iterator[Event]:
     speech += [*labels.turns, *labels.sentences]
     music: list[Span] = list(labels.music)
     for event in labels.events:
-        kind = class_of(event.label)
+        kind = audioset.class_of(event.label)
         if kind == "speech":
             speech.append(event)
         elif kind == "music":
@@ -107,12 +100,12 @@ def _left(event: Event, human: Sequence[Event]) -> Iterator[Event]:
 
 def _is_same_kind(heard: Event, human: Event) -> bool:
     """A sound without a name is whatever a person says it is; one with a name gives way to another of its class."""
-    return heard.label == SOUND or class_of(heard.label) == class_of(human.label)
+    return heard.label == SOUND or audioset.class_of(heard.label) == audioset.class_of(human.label)
 
 
 def _kept(labels: Labels, whole: Span, max_ms: int) -> Iterator[Kept]:
     costs: list[tuple[Span, float]] = [(word, WORD_COST) for word in labels.words]
-    wholes: list[Span] = [*labels.sentences, *labels.music, *(e for e in labels.events if class_of(e.label))]
+    wholes: list[Span] = [*labels.sentences, *labels.music, *(e for e in labels.events if audioset.class_of(e.label))]
     costs += [(one, WHOLE_COST if one.duration_ms <= max_ms else LONG_COST) for one in wholes]
     costs += [(turn, TURN_COST if turn.duration_ms <= max_ms else LONG_COST) for turn in labels.turns]
     for span, cost in costs:

@@ -21,6 +21,7 @@ from pipeline.plan import plan_of, probed
 from pipeline.route import AnnotateConfig, route
 from pipeline.sources import find
 from pipeline.steps import Cut, Decode, run_local
+from schemas import audioset
 from schemas.errors import ConfigError
 from schemas.labels import LabelledMusic, LabelledSentence, Labels
 from schemas.record import (
@@ -43,7 +44,7 @@ from schemas.span import Span, union
 from schemas.store import Store, store_at
 from segmenters.base import Change, Hearing
 from segmenters.boundaries import CutRules, decide
-from segmenters.labelled import class_of, labelled, placed, profile_as_labelled
+from segmenters.labelled import labelled, placed, profile_as_labelled
 from segmenters.seams import seam
 from tests.make import beeps, clip, quick, tone, wav_bytes, write_wav
 
@@ -304,7 +305,7 @@ def test_what_a_person_heard_has_score_1_for_its_class():
     assert profile("Speech", "Music") == Profile(speech=1.0, music=1.0)
     assert profile("whatever this is") == Profile(speech=0.3, source_ambiguous=1.0)
     assert profile("Silence") == Profile(speech=0.3, source_ambiguous=0.7)
-    assert class_of("Silence") is None
+    assert audioset.class_of("Silence") is None
 
 
 def test_a_transcript_without_times_is_told_of_a_recording_that_is_one_segment():

@@ -76,7 +76,7 @@ def agreement(clip: Clip, claim: Claim, config: EventsCheckConfig) -> Verdict:
     agreeing = [
         event.score
         for event, label in heard
-        if event.score >= config.least_score and any(is_family(label, name) for name in names)
+        if event.score >= config.least_score and any(audioset.is_family(label, name) for name in names)
     ]
     if agreeing:
         return Verdict(score=max(agreeing))
@@ -89,11 +89,6 @@ def agreement(clip: Clip, claim: Claim, config: EventsCheckConfig) -> Verdict:
 def named(clip: Clip, claim: Claim) -> tuple[str, ...]:
     """The classes of AudioSet that the sentence names outside of quotes, else those its facts are labelled with."""
     return named_in(unquoted(claim.text)) or _labels(clip, claim)
-
-
-def is_family(one: str, other: str) -> bool:
-    """Whether one is the other, or lies above or below it."""
-    return one == other or one in audioset.ancestors(other) or other in audioset.ancestors(one)
 
 
 def named_in(text: str) -> tuple[str, ...]:

@@ -3,26 +3,22 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from annotators.base import Captioner, Question, Verdict
 from annotators.captions.prompts import probe
 from annotators.checks.windows import timeless, window
+from schemas.config import Builds
 from schemas.errors import ConfigError
 from schemas.record import Claim, Clip
 
 _ANSWER = re.compile(r"\W{0,8}(?P<word>yes|no)\b\W{0,8}", re.IGNORECASE)
 
 
-class CaptionerConfig(Protocol):
-    def build(self) -> Captioner: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeCheckConfig:
     """A model that wrote the claim agrees with it too easily: ask another one."""
 
-    captioner: CaptionerConfig
+    captioner: Builds[Captioner]
     least_ms: int = 3_000  # of sound around a claim that is shorter
     max_tokens: int = 16  # for the word; a model that thinks first needs more
 

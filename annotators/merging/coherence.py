@@ -57,7 +57,7 @@ def differ(one: Listed, other: Listed) -> bool:
         return False
     if one.overlap_ms(other) < MIN_OVERLAP * min(one.duration_ms, other.duration_ms):
         return False
-    if one.label and other.label and _is_family(one.label, other.label):
+    if one.label and other.label and audioset.is_family(one.label, other.label):
         return False
     return _content(one) != _content(other)
 
@@ -69,15 +69,3 @@ def _content(fact: Listed) -> tuple[str, str]:
 
 def _is_surer(one: Listed, other: Listed) -> bool:
     return (one.score, other.id) > (other.score, one.id)
-
-
-def _is_family(one: str, other: str) -> bool:
-    """Whether the names are one, or the one is a sort of the other."""
-    if one == other:
-        return True
-    a, b = audioset.known(one), audioset.known(other)
-    return (
-        a is not None
-        and b is not None
-        and (a.name in audioset.ancestors(b.name) or b.name in audioset.ancestors(a.name))
-    )

@@ -8,7 +8,6 @@ nothing it says stands, the caption is the one that templates make of the same f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from annotators.base import ClaimCheck
 from annotators.captions.chat import Chat, ChatConfig, Said
@@ -31,22 +30,17 @@ from annotators.merging.reading import Plan, claims_of_answer, plan_of_answer, s
 from annotators.merging.telling import is_told, told_once
 from annotators.merging.verifying import verified
 from annotators.sentences import WORDS, Told, claims_of, facts_of
+from schemas.config import Builds
 from schemas.record import Branch, Caption, Check, Claim, Clip, Rejected
 
 REVISION = "merging@1"  # counts up when a rule or a word of the lexicon changes
 MAX_NOTE = 300
 
 
-class ClaimCheckConfig(Protocol):
-    """Builds what asks the audio."""
-
-    def build(self) -> ClaimCheck: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlmMergerConfig:
     chat: ChatConfig
-    checks: tuple[ClaimCheckConfig, ...] = ()
+    checks: tuple[Builds[ClaimCheck], ...] = ()  # what asks the audio
     template: TemplateMergerConfig = field(default_factory=TemplateMergerConfig)
     listing: ListingRules = field(default_factory=ListingRules)
     verifying: VerifyingRules = field(default_factory=VerifyingRules)

@@ -6,6 +6,7 @@ parted by spaces. Two recognisers that err alike agree, so agreement is no proof
 """
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,6 +21,11 @@ class Verdict(StrEnum):
     KEEP = "keep"
     FLAG = "flag"  # it is told, with the doubt
     DROP = "drop"  # it is not told
+
+
+def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+    """KEEP where there is none."""
+    return max(verdicts, key=list(Verdict).index, default=Verdict.KEEP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,7 +152,7 @@ class Aligner:
         for (index, _), emissions in zip(windows, heard, strict=True):
             by_stretch.setdefault(index, []).append(emissions)
         return [
-            self._aligned(one, np.concatenate(by_stretch[index])) if trouble is None else _as_told(one, trouble)
+            self._aligned(one, np.concatenate(by_stretch[index])) if trouble is None else as_told(one, trouble)
             for index, (one, trouble) in enumerate(zip(asked, troubles, strict=True))
         ]
 
@@ -219,11 +219,11 @@ class Aligner:
         star = emissions.shape[1]
         target = target_of(asked.words, self._vocabulary, star, lambda word: romanised(word, language))
         if target.min_frames > len(emissions):
-            return _as_told(asked, f"{target.min_frames} letters do not fit into {len(emissions)} frames")
+            return as_told(asked, f"{target.min_frames} letters do not fit into {len(emissions)} frames")
         if 2 * len(target.tokens) * len(emissions) > self._config.max_cells:
-            return _as_told(asked, f"{len(target.tokens)} letters in {len(emissions)} frames are too many at once")
+            return as_told(asked, f"{len(target.tokens)} letters in {len(emissions)} frames are too many at once")
         if not np.isfinite(emissions).all():
-            return _as_told(asked, "the aligner's model gives numbers that are none")
+            return as_told(asked, "the aligner's model gives numbers that are none")
         frames = aligned(with_star(emissions), target, len(asked.words), self._vocabulary.blank)
         frame_ms = 1000 * self._stride / self._extractor.sampling_rate
         return Alignment(words=words_of(asked, frames, frame_ms))
@@ -267,7 +267,8 @@ def spread(words: Sequence[str], span: Span) -> tuple[Word, ...]:
     return placed(timed, span)
 
 
-def _as_told(asked: Unaligned, reason: str) -> Alignment:
+def as_told(asked: Unaligned, reason: str) -> Alignment:
+    """With the recogniser's own times, and why it has no others."""
     return Alignment(words=asked.timed, reason=f"not aligned: {reason}")
 
 

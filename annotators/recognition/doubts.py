@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from annotators.base import Transcript
-from annotators.recognition.agreement import MAX_UNITS, Verdict, normalised, units
+from annotators.recognition.agreement import MAX_UNITS, Verdict, gravest, normalised, units
 from annotators.recognition.phrases import CREDITS, FAREWELLS
 from annotators.recognition.stretches import is_spaceless
 from schemas.span import Span, covered_ms
@@ -70,7 +70,7 @@ def doubts_of(said: Said, rules: DoubtRules | None = None) -> tuple[Doubt, ...]:
 
 def verdict_of(doubts: tuple[Doubt, ...]) -> Verdict:
     """The gravest of them; KEEP where there is none."""
-    return max((doubt.verdict for doubt in doubts), key=list(Verdict).index, default=Verdict.KEEP)
+    return gravest(doubt.verdict for doubt in doubts)
 
 
 def is_a_credit(said: Said, rules: DoubtRules) -> str | None:

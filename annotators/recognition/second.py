@@ -8,13 +8,13 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from annotators.base import Transcriber, Transcript
 from annotators.recognition.stretches import RATE_HZ, joined, pieces
 from schemas.audio import Waveform, resampled
 from schemas.batches import in_batches
-from schemas.config import aside
+from schemas.config import Builds, aside
 from schemas.errors import ConfigError
 from schemas.network import device_of, no_bars
 from schemas.weights import Weights, located, model_name
@@ -36,10 +36,6 @@ WHISPER_LARGE_V3 = Weights(
 )
 
 
-class TranscriberConfig(Protocol):
-    def build(self) -> Transcriber: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinion:
     """Which segments are heard by a second recogniser, and by which.
@@ -48,7 +44,7 @@ class SecondOpinion:
     are those whose words there are doubts about, and the sample besides.
     """
 
-    config: TranscriberConfig
+    config: Builds[Transcriber]
     on: Literal["all", "sample", "suspects"] = "suspects"
     share: float = 0.1
 

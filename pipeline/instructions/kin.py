@@ -18,7 +18,7 @@ def akin(one: str, other: str) -> bool:
     if _stems(one) & _stems(other):
         return True
     mine, theirs = _classes(one), _classes(other)
-    return any(a == b or a in audioset.ancestors(b) or b in audioset.ancestors(a) for a in mine for b in theirs)
+    return any(audioset.is_family(a, b) for a in mine for b in theirs)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -173,13 +173,12 @@ def is_untold(record: Record, told: Sequence[Span], rules: AskRules) -> bool:
     heard: list[Span] = (
         [*speech.turns, *(fact for fact in speech.facts if fact.human and fact.kind in SPOKEN)] if speech else []
     )
-    heard += [event for event in record.events if event.score >= rules.min_score and _is_speech(event.label)]
+    heard += [
+        event
+        for event in record.events
+        if event.score >= rules.min_score and audioset.class_of(event.label) == "speech"
+    ]
     return any(gap.duration_ms > rules.untold_ms for stretch in union(heard) for gap in gaps(told, stretch))
-
-
-def _is_speech(label: str) -> bool:
-    known = audioset.known(label)
-    return known is not None and known.coarse == "speech"
 
 
 def _agree(speech: SpeechAnnotation) -> bool:
