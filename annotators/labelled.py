@@ -14,12 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from annotators.base import Annotator
-from annotators.labelled_speech import speech_as_labelled
+from annotators.labelled_speech import human_fact, speech_as_labelled
 from schemas import audioset
 from schemas.config import Builds
 from schemas.labels import LabelledMusic, Labels
 from schemas.record import Annotation, Branch, Clip, Event, Fact, MusicAnnotation, Outcome, SoundAnnotation
-from schemas.span import Span
 
 MODEL = "labels@2"  # counts up when a rule changes
 METERS = {"4/4": "in four", "3/4": "in three", "2/4": "in two", "6/8": "in six-eight"}
@@ -107,7 +106,7 @@ def named(event: Event, kind: str = "event") -> Fact:
     known = audioset.known(event.label)
     text = known.words if known else event.label.replace("_", " ")
     label = known.name if known else None
-    return _human(event, kind, text, label)
+    return human_fact(event, kind, text, label=label)
 
 
 def beside(inner: Annotation, human: Sequence[Fact]) -> list[Fact]:
@@ -144,30 +143,25 @@ def in_order(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     return tuple(sorted(facts, key=lambda fact: (fact.start_ms, fact.end_ms, not fact.human, fact.kind, fact.text)))
 
 
-def _human(span: Span, kind: str, text: str, label: str | None = None) -> Fact:
-    start_ms, end_ms = span.start_ms, span.end_ms
-    return Fact(start_ms=start_ms, end_ms=end_ms, kind=kind, text=text, score=1.0, label=label, human=True)
-
-
 def _music_facts(event: Event) -> list[Fact]:
     known, kind = audioset.known(event.label), audioset.class_of(event.label)
     if kind == "singing":
         return [named(event, "singing")]
     if kind != "music" or known is None:
         return []
-    music = _human(event, "music", "music", "Music")
+    music = human_fact(event, "music", "music", label="Music")
     return [music] if known.name == "Music" else [music, named(event, _kind_in_music(event))]
 
 
 def _known_of(music: LabelledMusic) -> list[Fact]:
-    facts = [_human(music, "music", "music", "Music")]
-    facts += [_human(music, "tempo", f"{music.tempo_bpm:g} beats a minute")] if music.tempo_bpm else []
-    facts += [_human(music, "meter", METERS.get(music.meter, f"in {music.meter}"))] if music.meter else []
-    facts += [_human(music, "key", music.key)] if music.key else []
+    facts = [human_fact(music, "music", "music", label="Music")]
+    facts += [human_fact(music, "tempo", f"{music.tempo_bpm:g} beats a minute")] if music.tempo_bpm else []
+    facts += [human_fact(music, "meter", METERS.get(music.meter, f"in {music.meter}"))] if music.meter else []
+    facts += [human_fact(music, "key", music.key)] if music.key else []
     for name in music.instruments:
         event = Event(start_ms=music.start_ms, end_ms=music.end_ms, label=name, score=1.0)
         facts.append(named(event, "instrument"))
-    return [*facts, _human(music, "description", music.text)] if music.text else facts
+    return [*facts, human_fact(music, "description", music.text)] if music.text else facts
 
 
 def _kind_in_music(event: Event) -> str:

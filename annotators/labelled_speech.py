@@ -8,7 +8,7 @@ from schemas import audioset
 from schemas.formats import transcript
 from schemas.labels import LabelledSentence, Labels
 from schemas.record import Annotation, Clip, Fact, Outcome, Speaker, SpeechAnnotation, Turn, Word
-from schemas.span import Span, Union, union
+from schemas.span import Span, Union, at_once, union
 
 PAUSE_MS = 500  # a longer one between two words that are in no sentence begins another
 TOLD_OVERLAP_MS = 500  # two at once, to be told
@@ -29,14 +29,18 @@ def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechA
     words = tuple(replace(word, speaker=names.get(word.speaker or "")) for word in labels.words)
     turns = [replace(turn, speaker=names[turn.speaker]) for turn in turns_of(labels)]
     overlaps = overlaps_of(turns)
-    transcribed = [_human(one, WORDS, one.text, one.speaker) for one in sentences]
+    transcribed = [human_fact(one, WORDS, one.text, one.speaker) for one in sentences]
     spoken, written = Union([*sentences, *words, *turns]), Union(sentences)
     human = [
         *transcribed,
-        *(_human(turn, "turn", "someone speaks", turn.speaker) for turn in turns if not written.meets(turn)),
-        *(_human(event, "speech", label.words, label=label.name) for event, label in named if not spoken.meets(event)),
+        *(human_fact(turn, "turn", "someone speaks", turn.speaker) for turn in turns if not written.meets(turn)),
+        *(
+            human_fact(event, "speech", label.words, label=label.name)
+            for event, label in named
+            if not spoken.meets(event)
+        ),
         *_voices(turns),
-        *(_human(span, OVERLAP, "two voices speak at once") for span in overlaps if _is_long(span)),
+        *(human_fact(span, OVERLAP, "two voices speak at once") for span in overlaps if _is_long(span)),
     ]
     if not human and base is None:
         return None
@@ -109,14 +113,7 @@ def overlaps_of(turns: Sequence[Turn]) -> list[Span]:
     by_speaker: dict[str, list[Turn]] = {}
     for turn in turns:
         by_speaker.setdefault(turn.speaker, []).append(turn)
-    stretches = [stretch for own in by_speaker.values() for stretch in union(own)]
-    edges = sorted((at_ms, step) for one in stretches for at_ms, step in ((one.start_ms, 1), (one.end_ms, -1)))
-    speaking, parts = 0, []
-    for (at_ms, step), (next_ms, _) in pairwise(edges):
-        speaking += step
-        if speaking > 1 and at_ms < next_ms:
-            parts.append(Span.of(at_ms, next_ms))
-    return union(parts)
+    return at_once(by_speaker.values())
 
 
 def contradicts(fact: Fact, written: Union, spoken: Union, turns: Sequence[Turn]) -> bool:
@@ -153,11 +150,7 @@ def words_told(sentences: Sequence[LabelledSentence], base: SpeechAnnotation, st
 
 def _names(labels: Labels) -> dict[str, str]:
     """What each speaker is called in the segment: by who begins first."""
-    spoken = [(one.start_ms, one.speaker) for one in labels.turns]
-    spoken += [(one.start_ms, one.speaker) for one in labels.sentences if one.speaker]
-    spoken += [(one.start_ms, one.speaker) for one in labels.words if one.speaker]
-    first = dict.fromkeys(speaker for _, speaker in sorted(spoken))
-    return {speaker: f"S{number:02d}" for number, speaker in enumerate(first, 1)}
+    return {speaker: f"S{number:02d}" for number, speaker in enumerate(labels.named(), 1)}
 
 
 def _speakers(labels: Labels, names: dict[str, str]) -> tuple[Speaker, ...]:
@@ -173,7 +166,7 @@ def _voices(turns: Sequence[Turn]) -> list[Fact]:
     in_order = sorted(turns, key=lambda turn: turn.start_ms)
     taking_turns = all(one.end_ms <= other.start_ms for one, other in pairwise(in_order))
     how = "take turns" if taking_turns else "are heard"
-    return [_human(whole, VOICES, f"{COUNTS[count]} voices {how}")]
+    return [human_fact(whole, VOICES, f"{COUNTS[count]} voices {how}")]
 
 
 def _rate_wpm(sentences: Sequence[LabelledSentence]) -> float:
@@ -185,7 +178,8 @@ def _is_long(span: Span) -> bool:
     return span.duration_ms >= TOLD_OVERLAP_MS
 
 
-def _human(span: Span, kind: str, text: str, speaker: str | None = None, label: str | None = None) -> Fact:
+def human_fact(span: Span, kind: str, text: str, speaker: str | None = None, label: str | None = None) -> Fact:
+    """What a person says of the span, and so sure."""
     return Fact(
         start_ms=span.start_ms,
         end_ms=span.end_ms,

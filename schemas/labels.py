@@ -57,6 +57,13 @@ class Labels:
         """Wherever somebody is said to speak."""
         return (*self.words, *self.turns, *self.sentences)
 
+    def named(self) -> tuple[str, ...]:
+        """Whoever is named as speaking, in the order they begin."""
+        spoken = [(one.start_ms, one.speaker) for one in self.turns]
+        spoken += [(one.start_ms, one.speaker) for one in self.sentences if one.speaker]
+        spoken += [(one.start_ms, one.speaker) for one in self.words if one.speaker]
+        return tuple(dict.fromkeys(speaker for _, speaker in sorted(spoken)))
+
     def cut(self, span: Span) -> "Labels":
         """What of it lies inside `span`, without the transcript that has no times.
 

@@ -7,6 +7,7 @@ here and nowhere else, by one integer division, so neighbours share their border
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from schemas.errors import SchemaError
 
@@ -51,6 +52,18 @@ def union(spans: Iterable[Span], *, bridge_ms: int = 0) -> list[Span]:
         else:
             merged.append(Span.of(span.start_ms, span.end_ms))
     return merged
+
+
+def at_once(groups: Iterable[Iterable[Span]]) -> list[Span]:
+    """Where spans of two groups or more lie over each other, merged where they touch."""
+    stretches = [stretch for group in groups for stretch in union(group)]
+    edges = sorted((at_ms, step) for one in stretches for at_ms, step in ((one.start_ms, 1), (one.end_ms, -1)))
+    depth, shared = 0, []
+    for (at_ms, step), (next_ms, _) in pairwise(edges):
+        depth += step
+        if depth > 1 and at_ms < next_ms:
+            shared.append(Span.of(at_ms, next_ms))
+    return union(shared)
 
 
 class Union:

@@ -1,6 +1,7 @@
 """Sentences end where the writing, a pause or another speaker ends them, and are written as the form has it."""
 
 import doctest
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 import annotators.recognition.agreement
 import annotators.recognition.sentences
 import annotators.recognition.stretches
-from annotators.recognition.sentences import SentenceRules, pauses_between, sentences_of, written
+from annotators.recognition.sentences import SentenceRules, sentences_of, written
 from schemas.formats.transcript import parse, plain
 from schemas.record import Word
 from schemas.span import Span
@@ -88,7 +89,8 @@ def test_a_transcript_counts_from_the_segment():
     assert written(moved, segment) == "[0.00]hello there.[0.65][0.70]hi[1.00][3.00]well[3.30]"
     assert written(moved, segment, speakers=True).startswith("[0.00][S01]hello there.[0.65][0.70][S02]hi[1.00]")
     assert written([], segment) == ""
-    assert pauses_between(moved) == [Span.of(5_650, 5_700), Span.of(6_000, 8_000)]
+    pauses = [Span.of(a.end_ms, b.start_ms) for a, b in pairwise(moved) if a.end_ms < b.start_ms]
+    assert pauses == [Span.of(5_650, 5_700), Span.of(6_000, 8_000)]
 
 
 def test_what_reads_as_a_time_is_made_harmless():

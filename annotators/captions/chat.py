@@ -38,9 +38,7 @@ class ChatConfig:
     Redirects are not followed, so that key and sound go nowhere else than to `url`.
     """
 
-    url: str = (
-        aside()
-    )  # up to and with the version: http://models:8000/v1; "$NAME" takes it from the environment at work
+    url: str = aside()  # with the version: http://models:8000/v1; "$NAME" takes it from the environment at work
     model: str  # as the server calls it
     revision: str = "served"  # of the weights, as whoever serves them knows it
     api_key_env: str = aside("OPENAI_API_KEY")  # the name of the variable; one that is not set is no error

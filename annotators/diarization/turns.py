@@ -9,7 +9,7 @@ import numpy as np
 from annotators.base import Diarization
 from annotators.diarization.stitching import is_known, stitched
 from schemas.record import Speaker, Turn
-from schemas.span import Span, union
+from schemas.span import Span, at_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +78,11 @@ def diarization_of(
 
 
 def overlaps_of(spoken: Sequence[Spoken], min_ms: int) -> list[Span]:
-    """Where two voices or more are heard at once for at least `min_ms`; `spoken` is in order of the starts."""
-    shared: list[Span] = []
-    open_turns: list[Spoken] = []
+    """Where two voices or more are heard at once for at least `min_ms`."""
+    by_voice: dict[int, list[Spoken]] = {}
     for one in spoken:
-        open_turns = [other for other in open_turns if other.end_ms > one.start_ms]
-        shared += [part for other in open_turns if other.voice != one.voice and (part := one.clipped(other))]
-        open_turns.append(one)
-    return [span for span in union(shared) if span.duration_ms >= min_ms]
+        by_voice.setdefault(one.voice, []).append(one)
+    return [span for span in at_once(by_voice.values()) if span.duration_ms >= min_ms]
 
 
 def voice_names(spoken: Sequence[Spoken], known: Set[int], rules: TurnRules) -> dict[int, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from annotators.base import Transcriber, Transcript
-from annotators.recognition.stretches import RATE_HZ, joined, pieces
+from annotators.recognition.stretches import RATE_HZ, joined, pieces, refused
 from schemas.audio import Waveform, resampled
 from schemas.batches import in_batches
 from schemas.config import Builds, aside
@@ -113,10 +113,8 @@ class HubTranscriber:
     def transcribe(self, stretches: Sequence[Waveform], language: str | None = None) -> list[Transcript]:
         """One transcript per stretch, without times; `error` says where the language is none of this model's."""
         config = self._config
-        if language and config.languages and language not in config.languages:
-            return [
-                Transcript(text="", error=f"{self.model} does not know the language {language!r}") for _ in stretches
-            ]
+        if why := refused(self.model, language, config.languages):
+            return [Transcript(text="", error=why) for _ in stretches]
         cut = [pieces(stretch, config.max_ms) for stretch in stretches]
         parts = [part for one in cut for part in one]
         heard = iter(

@@ -6,7 +6,6 @@ at its longest pauses.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from annotators.recognition.stretches import text_of
 from schemas.formats.transcript import Utterance, plain, write
@@ -125,8 +124,3 @@ def written(sentences: Sequence[Sentence], segment: Span, *, speakers: bool = Fa
         if (text := plain(sentence.text)) and sentence.overlap_ms(segment)
     ]
     return write(sorted(items, key=lambda item: (item.start_ms, item.end_ms)))
-
-
-def pauses_between(sentences: Sequence[Sentence]) -> list[Span]:
-    """The silences between sentences that follow one another."""
-    return [Span.of(a.end_ms, b.start_ms) for a, b in pairwise(sentences) if a.end_ms < b.start_ms]

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from annotators.base import Transcript
-from annotators.recognition.stretches import joined, pieces
+from annotators.recognition.stretches import joined, pieces, refused
 from schemas.audio import Waveform, encode_flac
 from schemas.config import aside
 from schemas.errors import ConfigError
@@ -35,9 +35,7 @@ class UrlAsrConfig:
     connect_s: float = aside(10.0)
     retries: int = aside(2)  # after the first try: no connection, no answer in time, too many requests, 5xx
     concurrency: int = aside(8)
-    max_failures: int = aside(
-        8
-    )  # stretches in a row without a transcript or a refusal, then the rest of the batch is not asked
+    max_failures: int = aside(8)  # stretches in a row without a transcript or a refusal, then no more of the batch
     max_ms: int = 30_000  # a longer stretch is asked for in pieces
     min_ms: int = 100
     max_reply_bytes: int = 1 << 20
@@ -68,10 +66,8 @@ class UrlTranscriber:
     def transcribe(self, stretches: Sequence[Waveform], language: str | None = None) -> list[Transcript]:
         """One transcript per stretch, without times; `error` says why there is none."""
         config = self._config
-        if language and config.languages and language not in config.languages:
-            return [
-                Transcript(text="", error=f"{self.model} does not know the language {language!r}") for _ in stretches
-            ]
+        if why := refused(self.model, language, config.languages):
+            return [Transcript(text="", error=why) for _ in stretches]
         cut = [pieces(stretch, config.max_ms) for stretch in stretches]
         patience = _Patience(max_failures=config.max_failures)
         with self._connected() as client, ThreadPoolExecutor(config.concurrency) as threads:

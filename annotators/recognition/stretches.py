@@ -66,6 +66,11 @@ def joined(parts: Sequence[Transcript]) -> Transcript:
     )
 
 
+def refused(model: str, language: str | None, known: Sequence[str]) -> str | None:
+    """Why a recogniser of these languages is not asked in this one; None where it is. Those of none are of any."""
+    return f"{model} does not know the language {language!r}" if language and known and language not in known else None
+
+
 def is_spaceless(text: str, language: str | None) -> bool:
     """Whether the language is written without spaces, by its code or, where that is not known, by its letters."""
     if language:

@@ -1,6 +1,6 @@
 """The caption of the whole, each branch's own, and descriptions of voices."""
 
-from pipeline.instructions.sample import AskRules, TaskSample, line, paragraphs, second
+from pipeline.instructions.sample import AskRules, TaskSample, line, paragraphs, second, speech_of
 from pipeline.instructions.wordings import ask
 from schemas.errors import SchemaError
 from schemas.formats import speech_caption
@@ -44,8 +44,8 @@ def branch_captions(record: Record, rules: AskRules) -> list[TaskSample]:
 
 def voices(record: Record, rules: AskRules) -> list[TaskSample]:
     """Thirteen phrases about a voice; where several speak, about each that clearly begins at a time of its own."""
-    speech = record.branches.speech
-    if not speech or speech.outcome is not Outcome.OK:
+    speech = speech_of(record)
+    if not speech:
         return []
     begins_ms: dict[str, int] = {}
     for turn in sorted(speech.turns, key=lambda turn: turn.start_ms):

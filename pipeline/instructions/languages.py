@@ -47,5 +47,3 @@ LANGUAGES = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
-
-WRITTEN_WITHOUT_SPACES = frozenset({"ja", "lo", "my", "th", "yue", "zh"})

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline.instructions.sample import AskRules, TaskSample, draw, line, name_of, second
+from pipeline.instructions.sample import AskRules, TaskSample, draw, line, music_of, name_of, second, timeline_of
 from pipeline.instructions.wordings import ask
-from schemas.errors import SchemaError
-from schemas.formats import timeline
-from schemas.record import Chord, MusicAnnotation, Outcome, Record
+from schemas.record import Chord, Record
 from schemas.span import Span
 
 NO_CHORD = "N"
@@ -15,7 +13,7 @@ FIELDS = "branches.music"
 
 def music_facts(record: Record, rules: AskRules) -> list[TaskSample]:
     """Tempo and key where the music keeps to one, the meter, the instruments."""
-    music = sure_music(record)
+    music = music_of(record)
     if not music:
         return []
     answers: list[tuple[str, str, str]] = []
@@ -36,7 +34,7 @@ def music_facts(record: Record, rules: AskRules) -> list[TaskSample]:
 
 def chords(record: Record, rules: AskRules) -> list[TaskSample]:
     """The chord at a moment, and the whole progression where all of it is sure."""
-    music = sure_music(record)
+    music = music_of(record)
     if not music or not music.chords:
         return []
     samples: list[TaskSample] = []
@@ -58,28 +56,15 @@ def chords(record: Record, rules: AskRules) -> list[TaskSample]:
 
 def sections(record: Record, rules: AskRules) -> list[TaskSample]:
     """The parts of the music by letters, from when to when."""
-    music = sure_music(record)
+    music = music_of(record)
     if not music or not music.sections or min(part.score for part in music.sections) < rules.min_score:
         return []
     return _listed(record, rules, "sections", music.sections, [part.label for part in music.sections])
-
-
-def sure_music(record: Record) -> MusicAnnotation | None:
-    music = record.branches.music
-    return music if music and music.outcome is Outcome.OK else None
 
 
 def _listed(
     record: Record, rules: AskRules, task: str, spans: Sequence[Span | Chord], names: Sequence[str]
 ) -> list[TaskSample]:
     in_order = sorted(zip(spans, names, strict=True), key=lambda one: (one[0].start_ms, one[0].end_ms))
-    events = [
-        timeline.Event(
-            start_ms=span.start_ms - record.start_ms, end_ms=span.end_ms - record.start_ms, description=line(name)
-        )
-        for span, name in in_order
-    ]
-    try:
-        return [ask(record, rules, task, timeline.write(events), (f"{FIELDS}.{task}",))]
-    except SchemaError:
-        return []
+    answer = timeline_of(record, ((span, line(name)) for span, name in in_order))
+    return [ask(record, rules, task, answer, (f"{FIELDS}.{task}",))] if answer else []

@@ -2,12 +2,15 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, SchemaError
+from schemas.formats import timeline
 from schemas.formats.clock import seconds
-from schemas.record import Record
+from schemas.record import MusicAnnotation, Outcome, Record, SpeechAnnotation
+from schemas.span import Span
 
 _CONTROL_TOKEN = re.compile(r"<(?=\||\s*/?\s*(?:think|tool)[a-z_]*\s*>)", re.IGNORECASE)
 
@@ -60,6 +63,31 @@ def draw(*names: object) -> int:
 def second(record: Record, at_ms: int) -> str:
     """`12.34`: a time as every answer tells it, from the segment's start, hundredths rounded half up."""
     return seconds(at_ms - record.start_ms)
+
+
+def speech_of(record: Record) -> SpeechAnnotation | None:
+    """What the branch said, where it is well."""
+    speech = record.branches.speech
+    return speech if speech and speech.outcome is Outcome.OK else None
+
+
+def music_of(record: Record) -> MusicAnnotation | None:
+    music = record.branches.music
+    return music if music and music.outcome is Outcome.OK else None
+
+
+def timeline_of(record: Record, told: Iterable[tuple[Span, str]]) -> str:
+    """`0.00 - 57.00: birds chirping`, a line for each; nothing where one of them cannot be written."""
+    events = [
+        timeline.Event(
+            start_ms=span.start_ms - record.start_ms, end_ms=span.end_ms - record.start_ms, description=words
+        )
+        for span, words in told
+    ]
+    try:
+        return timeline.write(events)
+    except SchemaError:
+        return ""
 
 
 def line(text: str) -> str:

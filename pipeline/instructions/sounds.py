@@ -6,9 +6,8 @@ from typing import TypeVar
 
 from pipeline.instructions.heard import Heard, Named, heard_in
 from pipeline.instructions.kin import akin, coarse_classes
-from pipeline.instructions.sample import AskRules, TaskSample, draw, second
+from pipeline.instructions.sample import AskRules, TaskSample, draw, second, timeline_of
 from pipeline.instructions.wordings import ask
-from schemas.errors import SchemaError
 from schemas.formats import timeline
 from schemas.record import Record
 
@@ -126,17 +125,8 @@ def whole_timeline(record: Record, rules: AskRules) -> list[TaskSample]:
     heard = heard_in(record, rules)
     if not heard.named or heard.unexplained:
         return []
-    events = [
-        timeline.Event(
-            start_ms=one.start_ms - record.start_ms,
-            end_ms=one.end_ms - record.start_ms,
-            description=timeline.plain(one.label),
-        )
-        for one in heard.named
-    ]
-    try:
-        answer = timeline.write(events)
-    except SchemaError:
+    answer = timeline_of(record, ((one, timeline.plain(one.label)) for one in heard.named))
+    if not answer:
         return []
     return [ask(record, rules, "timeline", answer, tuple(e for one in heard.named for e in one.evidence))]
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from pipeline.instructions.languages import LANGUAGES, WRITTEN_WITHOUT_SPACES
-from pipeline.instructions.sample import AskRules, TaskSample, line
+from annotators.recognition.stretches import SPACELESS
+from pipeline.instructions.languages import LANGUAGES
+from pipeline.instructions.sample import AskRules, TaskSample, line, music_of, speech_of, timeline_of
 from pipeline.instructions.wordings import ask
 from schemas import audioset
 from schemas.errors import SchemaError
 from schemas.formats import timeline, transcript
-from schemas.record import Fact, Outcome, Record, SpeechAnnotation, Word
+from schemas.record import Fact, Record, SpeechAnnotation, Word
 from schemas.span import Span, union
 from segmenters.gaps import gaps
 
@@ -71,27 +72,17 @@ def diarise(record: Record, rules: AskRules) -> list[TaskSample]:
 
 def turns(record: Record, rules: AskRules) -> list[TaskSample]:
     """`0.00 - 2.10: S01`, a line a turn, where every turn is sure."""
-    speech = _speech(record)
+    speech = speech_of(record)
     if not speech or not _sure_turns(record, speech, rules):
         return []
-    events = [
-        timeline.Event(
-            start_ms=turn.start_ms - record.start_ms,
-            end_ms=turn.end_ms - record.start_ms,
-            description=timeline.plain(line(turn.speaker)),
-        )
-        for turn in sorted(speech.turns, key=lambda turn: (turn.start_ms, turn.end_ms, turn.speaker))
-    ]
-    try:
-        answer = timeline.write(events)
-    except SchemaError:
-        return []
-    return [ask(record, rules, "turns", answer, ("branches.speech.turns",))]
+    in_order = sorted(speech.turns, key=lambda turn: (turn.start_ms, turn.end_ms, turn.speaker))
+    answer = timeline_of(record, ((turn, timeline.plain(line(turn.speaker))) for turn in in_order))
+    return [ask(record, rules, "turns", answer, ("branches.speech.turns",))] if answer else []
 
 
 def speakers(record: Record, rules: AskRules) -> list[TaskSample]:
     """How many speak, where each is heard long enough, and whoever counts them agrees."""
-    speech = _speech(record)
+    speech = speech_of(record)
     if not speech or not _sure_turns(record, speech, rules):
         return []
     spoken_ms: dict[str, int] = {}
@@ -106,7 +97,7 @@ def speakers(record: Record, rules: AskRules) -> list[TaskSample]:
 
 def language(record: Record, rules: AskRules) -> list[TaskSample]:
     """The language by its English name."""
-    speech = _speech(record)
+    speech = speech_of(record)
     name = LANGUAGES.get(speech.language or "") if speech else None
     if not speech or not name:
         return []
@@ -118,8 +109,8 @@ def language(record: Record, rules: AskRules) -> list[TaskSample]:
 
 def lyrics(record: Record, rules: AskRules) -> list[TaskSample]:
     """What is sung, as plain text and word by word, where nothing of it was withheld."""
-    music = record.branches.music
-    if not music or music.outcome is not Outcome.OK or not music.lyrics or music.reason:
+    music = music_of(record)
+    if not music or not music.lyrics or music.reason:
         return []
     if sum(word.score for word in music.lyrics) / len(music.lyrics) < rules.min_score:
         return []
@@ -130,14 +121,9 @@ def lyrics(record: Record, rules: AskRules) -> list[TaskSample]:
     return [ask(record, rules, task, answer, evidence) for task, answer in samples if answer]
 
 
-def _speech(record: Record) -> SpeechAnnotation | None:
-    speech = record.branches.speech
-    return speech if speech and speech.outcome is Outcome.OK else None
-
-
 def _clear_speech(record: Record, rules: AskRules) -> SpeechAnnotation | None:
     """Speech whose words may be taught: written by people, or sure, undoubted and understood alike by two."""
-    speech = _speech(record)
+    speech = speech_of(record)
     if not speech:
         return None
     facts = [fact for fact in speech.facts if fact.kind == KIND]
@@ -198,7 +184,7 @@ def _runs(words: Sequence[Word]) -> list[tuple[str | None, list[Word]]]:
 
 
 def _together(texts: Sequence[str], language: str | None) -> str:
-    space = "" if language in WRITTEN_WITHOUT_SPACES else " "
+    space = "" if language in SPACELESS else " "
     return space.join(text for text in texts if text)
 
 

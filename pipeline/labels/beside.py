@@ -5,7 +5,7 @@ and together they are the labels of the recording.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal, TypeVar
@@ -128,7 +128,7 @@ def together(read: Sequence[Labels]) -> Labels:
         language=languages[0] if languages else None,
         text=texts[0] if texts else None,
     )
-    return replace(merged, speakers=tuple(_speakers(merged)))
+    return replace(merged, speakers=merged.named())
 
 
 def _read(store: Store, stored: Stored, recordings: frozenset[str]) -> Labels:
@@ -138,13 +138,6 @@ def _read(store: Store, stored: Stored, recordings: frozenset[str]) -> Labels:
         raise LabelError(f"{shown(file)}: {stored.num_bytes} bytes; a label file has at most {MAX_BYTES}")
     reader = READERS[PurePosixPath(stored.name).suffix]
     return replace(reader(store.read(stored.name), file, recordings), files=(store.uri(stored.name),))
-
-
-def _speakers(labels: Labels) -> Iterator[str]:
-    named = [(one.start_ms, one.speaker) for one in labels.turns]
-    named += [(one.start_ms, one.speaker) for one in labels.sentences if one.speaker]
-    named += [(one.start_ms, one.speaker) for one in labels.words if one.speaker]
-    yield from dict.fromkeys(speaker for _, speaker in sorted(named))
 
 
 def _clipped(many: tuple[S, ...], whole: Span) -> tuple[S, ...]:
