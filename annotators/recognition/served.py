@@ -42,10 +42,10 @@ class UrlAsrConfig:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
+        if parts.username or parts.password or parts.query:  # before it could be told in any complaint
+            raise ConfigError("url holds a key or a password; put it into a variable and name that as api_key_env")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"url={self.url!r} is no address; it must be like http://127.0.0.1:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ConfigError("url holds a key or a password; put it into a variable and name that as api_key_env")
         if self.concurrency < 1 or self.max_failures < 1 or self.retries < 0:
             raise ConfigError(
                 f"concurrency={self.concurrency} and max_failures={self.max_failures} must be 1 or more, "
