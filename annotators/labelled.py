@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 
 from annotators.base import Annotator
 from annotators.labelled_speech import human_fact, speech_as_labelled
+from annotators.music import METERS as MEASURED_METERS
 from schemas import audioset
 from schemas.config import Builds
 from schemas.labels import LabelledMusic, Labels
 from schemas.record import Annotation, Branch, Clip, Event, Fact, MusicAnnotation, Outcome, SoundAnnotation
 
 MODEL = "labels@2"  # counts up when a rule changes
-METERS = {"4/4": "in four", "3/4": "in three", "2/4": "in two", "6/8": "in six-eight"}
+METERS = MEASURED_METERS | {"2/4": "in two"}
 NEARLY = 0.8  # share of both stretches that two facts of one piece of music have in common
 GROUPS = {"instrument": "Musical instrument", "genre": "Music genre", "mood": "Music mood"}  # by kind of fact
 SINGLE = ("music", "tempo", "key", "meter", "event", "singing")  # kinds of which one is true at a time

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 
+from annotators.sentences import VOICE, WORDS
+from annotators.speech import COUNTS
 from schemas import audioset
 from schemas.formats import transcript
 from schemas.labels import LabelledSentence, Labels
@@ -12,9 +14,8 @@ from schemas.span import Span, Union, at_once, union
 
 PAUSE_MS = 500  # a longer one between two words that are in no sentence begins another
 TOLD_OVERLAP_MS = 500  # two at once, to be told
-WORDS, VOICE, VOICES, OVERLAP, PAUSE = "transcript", "voice", "voices", "overlap", "pause"
+VOICES, OVERLAP, PAUSE = "voices", "overlap", "pause"
 SPEECH = "Speech"  # the label that says no more than that somebody speaks
-COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 def speech_as_labelled(labels: Labels, clip: Clip, inner: Annotation) -> SpeechAnnotation | None:

@@ -40,6 +40,7 @@ from pipeline.steps import Step, Worker, work_timed
 from schemas.batches import is_card_lost
 from schemas.errors import ClusterError, EarmarkError
 from schemas.store import runs
+from schemas.weights import MODELS
 
 PLACEMENT_S = 60.0  # a pool that has no place after this is an error, not a wait
 ATTEMPTS = 3  # of one lot
@@ -48,7 +49,7 @@ STUCK_S = 3_600.0  # one step of one lot; a worker that takes longer is taken fo
 EMBEDDED_STORE_BYTES = 2 << 30  # what is in flight fits many times over
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 PLACES = (
-    "EARMARK_MODELS",
+    MODELS,
     "EARMARK_CAPTIONER_URL",
     "EARMARK_CAPTIONER_MODEL",
     "EARMARK_LLM_URL",
