@@ -38,7 +38,7 @@ from schemas.record import (
     Word,
     skipped,
 )
-from schemas.shard import Status, read_index, read_receipt, read_sample, shards_in
+from schemas.shard import read_receipt, shards_in
 from schemas.span import Span, union
 from schemas.store import Store, store_at
 from segmenters.base import Change, Hearing
@@ -46,6 +46,7 @@ from segmenters.boundaries import CutRules, decide
 from segmenters.labelled import class_of, labelled, placed, profile_as_labelled
 from segmenters.seams import seam
 from tests.make import beeps, clip, quick, tone, wav_bytes, write_wav
+from tests.runs import records_of
 
 SCENES = Path(__file__).parent.parent / ".." / "shared" / "scenes"
 
@@ -76,11 +77,6 @@ def annotated(source: str, output: str, config: AnnotateConfig) -> tuple[Store, 
     return store, len(list(run_local(route(config, store.root), unfinished(store, plans))))
 
 
-def records(store: Store) -> list:
-    rows = [(shard, row) for shard in shards_in(store) for row in read_index(store, shard)]
-    return [read_sample(store, shard, row)[0] for shard, row in rows if row.status is Status.SAMPLE]
-
-
 def put(root: str, name: str, data: bytes) -> None:
     store_at(root).put(name, data)
 
@@ -104,11 +100,11 @@ def test_labels_are_read_and_read_anew_when_they_change(root, tmp_path):
     put(root, "talk.wav.txt", b'1.000\t2.000\t"hello there"\n4.0\t5.5\tBark\n')
     store, num_lots = annotated(root, out, config)
     assert num_lots
-    text = " ".join(record.caption.text for record in records(store))
+    text = " ".join(record.caption.text for record in records_of(store))
     assert 'someone says "hello there".' in text
-    (speech,) = [r.branches.speech for r in records(store) if r.branches.speech.outcome is Outcome.OK]
+    (speech,) = [r.branches.speech for r in records_of(store) if r.branches.speech.outcome is Outcome.OK]
     assert [(turn.start_ms, turn.end_ms, turn.speaker) for turn in speech.turns] == [(1_000, 2_000, "S01")]
-    barks = [f for r in records(store) for f in r.branches.sound.facts if f.human]
+    barks = [f for r in records_of(store) for f in r.branches.sound.facts if f.human]
     assert [(f.start_ms, f.end_ms, f.label, f.score) for f in barks] == [(4_000, 5_500, "Bark", 1.0)]
 
     assert annotated(root, out, config)[1] == 0
@@ -117,7 +113,7 @@ def test_labels_are_read_and_read_anew_when_they_change(root, tmp_path):
     assert annotated(root, out, config)[1] == 1
     newest = standing(store).plans[-1]
     assert [row.uri.rsplit("/", 1)[-1] for row in newest.rows] == ["talk.wav"]
-    assert any('"good bye"' in record.caption.text for record in records(store))
+    assert any('"good bye"' in record.caption.text for record in records_of(store))
     assert annotated(root, out, config)[1] == 0
 
 
@@ -140,7 +136,7 @@ def test_a_bad_label_file_fails_its_recording_by_line_or_is_noted(tmp_path):
     (failure,) = standing(store).failures
     assert failure.uri.endswith("talk.wav")
     assert "talk.rttm, line 3: its start is -4.0 s" in (failure.reason or "")
-    assert {Path(record.source.uri).name for record in records(store)} == {"fine.wav"}
+    assert {Path(record.source.uri).name for record in records_of(store)} == {"fine.wav"}
 
     config = with_labels(labels=LabelsConfig(on_bad="note"))
     store, _ = annotated(str(source), str(tmp_path / "note"), config)
@@ -158,7 +154,7 @@ def test_labels_beyond_the_end_are_clipped_and_told(tmp_path):
     write_wav(source / "talk.wav", TALK)
     (source / "talk.txt").write_text("4.0\t99.0\tBark\n80.0\t90.0\tMeow\n")
     store, _ = annotated(str(source), str(tmp_path / "out"), with_labels())
-    human = [fact for record in records(store) for fact in record.branches.sound.facts if fact.human]
+    human = [fact for record in records_of(store) for fact in record.branches.sound.facts if fact.human]
     assert {fact.label for fact in human} == {"Bark"}
     assert max(fact.end_ms for fact in human) <= 7_000
     (note,) = [note for shard in shards_in(store) for note in read_receipt(store, shard).notes]
@@ -223,10 +219,10 @@ def test_hostile_names_and_markup_do_no_harm(tmp_path):
     (source / "$(touch x)[0.00];.json").write_text(json.dumps(body))
     store, _ = annotated(str(source), str(tmp_path / "out"), with_labels())
     assert standing(store).failures == ()
-    texts = [record.caption.text for record in records(store)]
+    texts = [record.caption.text for record in records_of(store)]
     assert any("<script>" in text for text in texts)  # told, as what it is: words
     assert not any("\x1b" in text for text in texts)
-    said = [claim.text for record in records(store) for claim in record.caption.claims if "says" in claim.text]
+    said = [claim.text for record in records_of(store) for claim in record.caption.claims if "says" in claim.text]
     assert [text.count('"') for text in said] == [2]
 
 
