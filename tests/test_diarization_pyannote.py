@@ -22,10 +22,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     torch.set_num_threads(1)
-    import annotators.diarization.pyannote as ours
-
-    with ours._quiet_import():
-        import pyannote.audio  # noqa: F401
     return write_pipeline(tmp_path_factory.mktemp("models") / "pipeline")
 
 

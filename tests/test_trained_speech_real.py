@@ -27,13 +27,10 @@ pytestmark = pytest.mark.slow
 def folders(tmp_path_factory):
     import torch
 
-    from annotators.diarization.pyannote import _quiet_import
     from tests.make_pyannote import write_pipeline
     from tests.make_recognisers import tiny_ctc, tiny_whisper
 
     torch.set_num_threads(1)
-    with _quiet_import():
-        import pyannote.audio  # noqa: F401
     at = tmp_path_factory.mktemp("models")
     return {
         "whisper": tiny_whisper(at / "whisper"),
