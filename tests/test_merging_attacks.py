@@ -14,10 +14,11 @@ from annotators.merging.verifying import judged
 from benchmarks.merge_attacks import KINDS, attack, attacks, plain
 from benchmarks.merge_cases import case, honest
 from schemas.record import Branch, Caption, Claim
-from tests.chat_server import ChatServer, Request
+from tests.chat_server import ChatServer
+from tests.honest_writer import is_writing
+from tests.test_merging_rules import UNASKED
 
 NUM_ATTACKS = 500
-UNASKED = LlmMergerConfig(chat=ChatConfig(url="http://nowhere:1/v1", model="none"))
 REPEATED = ("it tells again", "it leaves out words")
 
 
@@ -27,10 +28,6 @@ def letters(text):
 
 def config(server, **changes):
     return LlmMergerConfig(chat=ChatConfig(url=server.url, model=server.model, **changes))
-
-
-def is_writing(request: Request) -> bool:
-    return request.schema is not None and "claims" in request.schema["properties"]
 
 
 def answering(answers_by_document):

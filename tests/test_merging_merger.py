@@ -17,8 +17,8 @@ from annotators.sentences import facts_of
 from benchmarks.merge_cases import case, honest, rows
 from schemas.record import Branch, Branches, Fact, Outcome, SoundAnnotation, SpeechAnnotation
 from tests.chat_server import MAX_HELD_S, Answer, ChatServer
-from tests.test_merging_attacks import is_writing
-from tests.test_merging_rules import START_MS, fact, made
+from tests.honest_writer import is_writing
+from tests.test_merging_rules import START_MS, UNASKED, fact, made
 
 pytestmark = pytest.mark.slow
 PLAN = {"groups": [["speech/0", "speech/1"]], "contradictions": [], "leave_out": []}
@@ -180,7 +180,7 @@ def test_a_batch_is_asked_at_once_and_each_clip_gets_its_own():
     told = {}
     for number, one in enumerate(cases):
         claims = rows(honest(one, random.Random(number)))
-        told[prepared(one.clip, config_without_server()).listing.document] = claims
+        told[prepared(one.clip, UNASKED).listing.document] = claims
 
     both_here = threading.Barrier(2)
 
@@ -200,10 +200,6 @@ def test_a_batch_is_asked_at_once_and_each_clip_gets_its_own():
         for claim in caption.claims:
             assert one.clip.segment.contains(claim)
             assert [one.clip.branches.fact(evidence) for evidence in claim.evidence]
-
-
-def config_without_server():
-    return LlmMergerConfig(chat=ChatConfig(url="http://nowhere:1/v1", model="none"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
