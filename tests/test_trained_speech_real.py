@@ -17,8 +17,8 @@ from annotators.trained_speech import StretchRules, TrainedSpeechConfig
 from schemas.formats.transcript import parse
 from schemas.record import Outcome, Profile
 from schemas.weights import Weights
+from tests.branch_parts import DESCRIBED, Answers
 from tests.make_clips import clip, event, held_in_a_record, noise, quiet, tone
-from tests.speech_parts import DESCRIBED, Answers
 
 pytestmark = pytest.mark.slow
 
