@@ -16,8 +16,9 @@ from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.sentences import facts_of
 from benchmarks.merge_cases import case, honest, rows
 from schemas.record import Branch, Branches, Fact, Outcome, SoundAnnotation, SpeechAnnotation
-from tests.chat_server import MAX_HELD_S, Answer, ChatServer
+from tests.chat_server import ChatServer
 from tests.honest_writer import is_writing
+from tests.local_server import MAX_HELD_S, Answer
 from tests.test_merging_rules import START_MS, UNASKED, fact, made
 
 pytestmark = pytest.mark.slow

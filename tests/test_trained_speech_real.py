@@ -149,7 +149,8 @@ def test_words_of_the_real_parts_reach_the_transcript_where_nothing_is_doubted(f
 def test_a_served_captioner_describes_the_voices(folders):
     from annotators.captions.chat import ChatConfig
     from annotators.captions.served import ServedCaptionerConfig
-    from tests.chat_server import Answer, ChatServer
+    from tests.chat_server import ChatServer
+    from tests.local_server import Answer
 
     def answer(request):
         assert request.schema == SPEECH_SCHEMA
