@@ -147,9 +147,8 @@ def test_whisper_resamples(whisper):
     assert told.words[-1].end_ms <= fast.end_ms == stretch.end_ms
 
 
-def test_whisper_goes_on_in_halves_where_memory_is_short(folders, heard, monkeypatch):
+def test_whisper_goes_on_in_halves_where_memory_is_short(whisper, heard, monkeypatch):
     """The model is the real one; only the room is taken away."""
-    whisper = WhisperConfig(weights=Weights(name=str(folders["whisper"])), device="cpu", beam_size=2).build()
     encode, sizes = whisper._model.encode, []
 
     def cramped(features):
