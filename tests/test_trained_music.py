@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 
 from annotators.base import Reply, Transcript
@@ -13,10 +12,9 @@ from annotators.trained_music import TrainedMusicConfig
 from schemas.record import Branch, Branches, Outcome, Profile, Word
 from schemas.span import Span
 from tests.branch_parts import Answers
-from tests.make_clips import clip, event, plucked, quiet
+from tests.make_clips import clip, event, four_chords, quiet
 
-CADENCE = ([60, 64, 67], [57, 60, 64], [53, 57, 60], [55, 59, 62])
-SONG = np.concatenate([plucked([CADENCE[beat // 4 % 4][0] - 12, *CADENCE[beat // 4 % 4]], 500) for beat in range(24)])
+SONG = four_chords([500] * 24)
 START_MS = 2_000
 SUNG, INSTRUMENTAL = Profile(music=0.9, singing=0.6), Profile(music=0.9)
 

@@ -18,7 +18,7 @@ from schemas.formats.transcript import parse
 from schemas.record import Outcome, Profile
 from schemas.weights import Weights
 from tests.branch_parts import DESCRIBED, Answers
-from tests.make_clips import clip, event, held_in_a_record, noise, quiet, tone
+from tests.make_clips import babble, clip, event, held_in_a_record, noise, quiet, tone
 
 pytestmark = pytest.mark.slow
 
@@ -59,20 +59,14 @@ def real(folders, **changed):
     return TrainedSpeechConfig(**(parts | changed))
 
 
-def babble(duration_ms, seed=0):
-    drawn = np.random.default_rng(seed)
-    syllables = [tone(250, hz) * np.hanning(4_000) for hz in drawn.uniform(90, 400, max(1, duration_ms // 250))]
-    return np.concatenate(syllables) + noise(250 * len(syllables), 0.01, seed)
-
-
 SOUNDS = {
     "nothing at all": np.zeros(0),
     "one sample": np.full(1, 0.5),
     "a hundredth of a second": tone(10),
     "silence": quiet(2_000),
     "clipping": np.sign(noise(1_500)),
-    "syllables": babble(4_000),
-    "other syllables": babble(3_000, 1),
+    "syllables": babble(4_000, 0, 0.01),
+    "other syllables": babble(3_000, 1, 0.01),
 }
 
 
