@@ -106,7 +106,7 @@ def test_the_order_of_the_labels_in_the_checkpoint_changes_nothing(tmp_path, tag
     assert np.allclose(permuted.scores(samples), tagger.scores(samples), atol=1e-6)
 
 
-def test_labels_may_be_machine_ids_or_a_part_of_the_classes(tmp_path, tagger):
+def test_labels_may_be_machine_ids_or_a_part_of_the_classes(tmp_path):
     mids = [label.mid for label in audioset.labels()]
     by_mid = config_of(make_taggers.save(tmp_path / "mids", names=mids)).build()
     assert by_mid.labels == NAMES

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.slow
 PLAN = {"groups": [["speech/0", "speech/1"]], "contradictions": [], "leave_out": []}
 DOG = {"text": "A dog barks at 6.5 s.", "start_s": 6.5, "end_s": 7.4, "branch": "sound", "evidence": ["sound/0"]}
 RAIN = {"text": "Rain is heard throughout.", "start_s": 0, "end_s": 16, "branch": "sound", "evidence": ["sound/1"]}
-FIRST_WORDS = {"start_s": 0.5, "branch": "speech", "evidence": ["speech/0"]}
 GUNS = {"text": "Gunfire is heard.", "start_s": 6.5, "end_s": 7.4, "branch": "sound", "evidence": ["sound/0"]}
 CLIP = made(speech=(), music=())
 

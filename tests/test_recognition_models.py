@@ -164,7 +164,7 @@ def test_whisper_goes_on_in_halves_where_memory_is_short(whisper, heard, monkeyp
     assert max(sizes) > 1
 
 
-def test_whisper_is_named_by_its_weights(folders, whisper):
+def test_whisper_is_named_by_its_weights(whisper):
     assert whisper.model.startswith("whisper@")
     assert LARGE_V3_TURBO.licence == "MIT"
     with pytest.raises(ConfigError, match="there is no folder"):
