@@ -5,9 +5,8 @@
         ...
         assert len(server.requests) == 2
 
-What answers is a function of the request. It returns the text of the answer, a JSON value to be written as that text,
-or an `Answer` for anything else that a server may do. An exception in it is kept in `server.troubles` and answered with
-500; leaving the `with` block raises it, so that a test never passes over it.
+What answers returns the text of the answer, a JSON value to be written as that text, or an `Answer` for anything else
+that a server may do.
 
 It speaks `POST /v1/chat/completions` and `GET /v1/models`. Audio parts (`input_audio`, `audio_url` with a data URL) are
 decoded; one that is no sound is answered with 400, as vLLM does.
@@ -17,27 +16,23 @@ import base64
 import binascii
 import io
 import json
-import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from schemas.audio import Waveform
-
-MAX_HELD_S = 60.0  # nothing here waits longer than this, whatever a test asks for
+from tests.local_server import NO_PAGE, Answer, LocalServer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What came in. `number` counts the questions from 0, in the order they arrived."""
 
-    number: int
+    number: int = 0
     body: Mapping[str, Any]
     headers: Mapping[str, str]  # names in lower case
     sounds: tuple[Waveform, ...] = ()
@@ -62,92 +57,49 @@ class Request:
         return wish["json_schema"]["schema"] if wish else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a server may do. `raw` is sent as the body in place of the usual envelope around `text`."""
+class ChatServer(LocalServer):
+    """`model` is the one that it lists; `listing` is what it answers in place of that list."""
 
-    text: str | None = ""
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    raw: bytes | None = None
-    finish: str = "stop"
-    delay_s: float = 0.0  # before the first byte
-    drip_s: float | None = None  # between one byte of the body and the next
-    closes_after: int | None = None  # bytes of the body, then the connection is closed; 0 closes it before the status
-    never: bool = False  # holds the connection and says nothing
-
-
-class _Http(ThreadingHTTPServer):
-    daemon_threads = False  # leaving the `with` block waits for every one of them
-    request_queue_size = 128  # as many as may knock at once
-
-
-class ChatServer:
-    """Answers on a free port of the loopback interface until the `with` block is left."""
+    requests: list[Request]
 
     def __init__(
-        self, answer: Callable[[Request], Any] = lambda request: "fine", *, model: str = "tiny", path: str = "/v1"
+        self,
+        answer: Callable[[Request], Any] = lambda request: "fine",
+        *,
+        model: str = "tiny",
+        path: str = "/v1",
+        listing: Answer | None = None,
     ) -> None:
-        self.answer, self.model = answer, model
-        self.requests: list[Request] = []  # the questions, in the order they arrived
-        self.troubles: list[BaseException] = []
-        self.most_at_once = 0  # questions that were being answered at the same time
-        self._now = 0
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._path = path
-        self._http = _Http(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-
-    @property
-    def url(self) -> str:
-        """What `ChatConfig.url` takes."""
-        return f"http://127.0.0.1:{self._http.server_port}{self._path}"
+        super().__init__(answer, path=path)
+        rows = {"object": "list", "data": [{"id": model, "object": "model"}]}
+        self.model, self.listing = model, listing or Answer(raw=json.dumps(rows).encode())
+        self.keys: list[str] = []  # of those who asked for the list
 
     @property
     def texts(self) -> list[str]:
         return [request.text for request in self.requests]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-        if self.troubles and error is None:
-            raise self.troubles[0]
-
-    def wait(self, seconds: float) -> bool:
-        """Waits, or until the server is stopped; whether it was."""
-        return self._stopped.wait(min(seconds, MAX_HELD_S))
-
-    def _answered(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def read(self, path: str, headers: Mapping[str, str], body: bytes) -> Request | Answer:
+        if path != f"{self.path}/chat/completions":
+            return NO_PAGE
         try:
             found = json.loads(body)
             sounds = tuple(_sounds(found["messages"]))
         except (ValueError, KeyError, soundfile.SoundFileError) as error:
             return Answer(status=400, raw=json.dumps({"error": {"message": f"bad request: {error}"}}).encode())
-        with self._lock:
-            request = Request(number=len(self.requests), body=found, headers=headers, sounds=sounds)
-            self.requests.append(request)
-        try:
-            answer = self.answer(request)
-        except BaseException as error:
-            self.troubles.append(error)
-            return Answer(status=500, raw=b'{"error": {"message": "the test has gone wrong"}}')
-        if isinstance(answer, Answer):
-            return answer
-        return Answer(text=answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+        return Request(body=found, headers=headers, sounds=sounds)
 
-    def _entered(self, step: int) -> None:
-        with self._lock:
-            self._now += step
-            self.most_at_once = max(self.most_at_once, self._now)
+    def listed(self, path: str, headers: Mapping[str, str]) -> Answer:
+        if path != f"{self.path}/models":
+            return NO_PAGE
+        self.keys.append(headers["authorization"])
+        return self.listing
+
+    def written(self, told: Any) -> Answer:
+        return Answer(text=told if isinstance(told, str) else json.dumps(told, ensure_ascii=False))
+
+    def body(self, answer: Answer) -> bytes:
+        return envelope(answer.text, model=self.model, finish=answer.finish)
 
 
 def envelope(text: str | None, *, model: str = "tiny", finish: str = "stop") -> bytes:
@@ -162,63 +114,6 @@ def envelope(text: str | None, *, model: str = "tiny", finish: str = "stop") -> 
         "usage": {"prompt_tokens": 7, "completion_tokens": len((text or "").split()), "total_tokens": 7},
     }
     return json.dumps(body).encode()
-
-
-def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # head and body go out as two writes
-        timeout = 5  # of a connection that is kept open
-
-        def do_GET(self) -> None:
-            if self.path == f"{server._path}/models":
-                rows = {"object": "list", "data": [{"id": server.model, "object": "model"}]}
-                self._send(Answer(raw=json.dumps(rows).encode()))
-            else:
-                self._send(Answer(status=404, raw=b"no such page"))
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if self.path != f"{server._path}/chat/completions":
-                self._send(Answer(status=404, raw=b"no such page"))
-                return
-            server._entered(+1)
-            try:
-                self._send(server._answered(body, {name.lower(): value for name, value in self.headers.items()}))
-            except OSError:  # whoever asked has gone
-                self.close_connection = True
-            finally:
-                server._entered(-1)
-
-        def _send(self, answer: Answer) -> None:
-            held = MAX_HELD_S if answer.never else answer.delay_s
-            if (held and server.wait(held)) or answer.never or answer.closes_after == 0:
-                self.close_connection = True
-                return
-            body = answer.raw
-            if body is None:
-                body = envelope(answer.text, model=server.model, finish=answer.finish)
-            self.send_response(answer.status)
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer.headers}
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if answer.drip_s is not None:
-                for byte in body:
-                    self.wfile.write(bytes([byte]))
-                    if server.wait(answer.drip_s):
-                        break
-            elif answer.closes_after is not None:
-                self.wfile.write(body[: answer.closes_after])
-            else:
-                self.wfile.write(body)
-                return
-            self.close_connection = True
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    return Handler
 
 
 def _text(message: Mapping[str, Any]) -> str:

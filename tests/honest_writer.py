@@ -13,10 +13,6 @@ def facts_of(request: Request) -> list[dict]:
     return document["facts"]
 
 
-def is_writing(request: Request) -> bool:
-    return request.schema is not None and "claims" in request.schema["properties"]
-
-
 def answering(answers_by_document: Mapping[str, object]) -> Callable[[Request], object]:
     """No plan, and the answer that belongs to the facts that are shown; answers may be put in later."""
 
@@ -31,9 +27,14 @@ def answering(answers_by_document: Mapping[str, object]) -> Callable[[Request], 
 def writes(request: Request) -> object:
     """Each fact by itself: first as a plan, then as one sentence."""
     facts = facts_of(request)
-    if "groups" in request.schema["properties"]:
-        return {"groups": [[fact["id"]] for fact in facts], "contradictions": [], "leave_out": []}
-    return {"claims": [told(fact["text"], fact) for fact in facts]}
+    if is_writing(request):
+        return {"claims": [told(fact["text"], fact) for fact in facts]}
+    return {"groups": [[fact["id"]] for fact in facts], "contradictions": [], "leave_out": []}
+
+
+def is_writing(request: Request) -> bool:
+    """Whether it is asked for claims, and not for a plan."""
+    return request.schema is not None and "claims" in request.schema["properties"]
 
 
 def told(text: str, fact: dict) -> dict:

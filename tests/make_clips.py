@@ -40,6 +40,20 @@ def plucked(notes: Sequence[int], duration_ms: int = 500) -> np.ndarray:
     return 0.05 * struck * np.exp(-4 * time_s) * np.minimum(1, time_s * 200)
 
 
+def four_chords(gaps_ms: Sequence[float]) -> np.ndarray:
+    """C, Am, F and G, four beats of each, struck at every beat with the root an octave below."""
+    chords = ([60, 64, 67], [57, 60, 64], [53, 57, 60], [55, 59, 62])
+    beats = [(chords[beat // 4 % 4], round(gap_ms)) for beat, gap_ms in enumerate(gaps_ms)]
+    return np.concatenate([plucked([chord[0] - 12, *chord], gap_ms) for chord, gap_ms in beats])
+
+
+def babble(duration_ms: int, seed: int, level: float = 0.05) -> np.ndarray:
+    """Syllables of a quarter of a second, each at its own pitch, in noise of that level."""
+    drawn = np.random.default_rng(seed)
+    syllables = [tone(250, hz) * np.hanning(4_000) for hz in drawn.uniform(90, 400, duration_ms // 250)]
+    return np.concatenate(syllables) + noise(250 * len(syllables), level, seed)
+
+
 def event(start_ms: int, end_ms: int, label: str = "Sound", score: float = 1.0) -> Event:
     return Event(start_ms=start_ms, end_ms=end_ms, label=label, score=score)
 

@@ -6,48 +6,19 @@ The recipe says which there are; one without a maker here is an error with its n
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
+import torch
+
+from schemas.network import no_bars
 from schemas.weights import Weights
+from tests import clap_checkpoint, make_taggers
+from tests.make_pyannote import write_pipeline
+from tests.make_recognisers import tiny_ctc, tiny_parakeet, tiny_whisper
 
 Maker = Callable[[Path], object]
 HEARD = {"Music": 1.5, "Singing": 0.0, "Dog": 1.0, "Piano": 0.0, "Rain": 0.5}  # so that every branch has work to do
-
-
-def whisper(folder: Path) -> None:
-    from tests.make_recognisers import tiny_whisper
-
-    tiny_whisper(folder)
-
-
-def aligner(folder: Path) -> None:
-    from tests.make_recognisers import tiny_ctc
-
-    tiny_ctc(folder)
-
-
-def parakeet(folder: Path) -> None:
-    from tests.make_recognisers import tiny_parakeet
-
-    tiny_parakeet(folder)
-
-
-def tagger(folder: Path) -> None:
-    from tests.make_taggers import save
-
-    save(folder, frames=1_024, heard=HEARD)  # ten seconds, as published
-
-
-def clap(folder: Path) -> None:
-    from tests.clap_checkpoint import write
-
-    write(folder)
-
-
-def pyannote(folder: Path) -> None:
-    from tests.make_pyannote import write_pipeline
-
-    write_pipeline(folder)
 
 
 def captioner(folder: Path) -> None:
@@ -67,28 +38,23 @@ def captioner(folder: Path) -> None:
     save_file(tensors, weights, metadata=metadata)
 
 
+TEN_SECONDS = 1_024  # frames: what the published tagger hears at once
+
 MAKERS: Mapping[str, Maker] = {
-    "MIT/ast-finetuned-audioset-10-10-0.4593": tagger,
-    "mobiuslabsgmbh/faster-whisper-large-v3-turbo": whisper,
-    "nvidia/parakeet-tdt-0.6b-v3": parakeet,
-    "MahmoudAshraf/mms-300m-1130-forced-aligner": aligner,
-    "pyannote/speaker-diarization-community-1": pyannote,
+    "MIT/ast-finetuned-audioset-10-10-0.4593": partial(make_taggers.save, frames=TEN_SECONDS, heard=HEARD),
+    "mobiuslabsgmbh/faster-whisper-large-v3-turbo": tiny_whisper,
+    "nvidia/parakeet-tdt-0.6b-v3": tiny_parakeet,
+    "MahmoudAshraf/mms-300m-1130-forced-aligner": tiny_ctc,
+    "pyannote/speaker-diarization-community-1": write_pipeline,
     "OpenMOSS-Team/MOSS-Audio-4B-Instruct": captioner,
-    "laion/larger_clap_general": clap,
+    "laion/larger_clap_general": clap_checkpoint.write,
 }
 
 
 def write_models(folder: Path, models: Iterable[Weights], makers: Mapping[str, Maker] = MAKERS) -> Path:
     """Raises KeyError with the name of a model that nothing here makes."""
-    import torch
-
-    from annotators.diarization.pyannote import _quiet_import
-    from schemas.network import no_bars
-
     torch.set_num_threads(1)
     no_bars()
-    with _quiet_import():
-        import pyannote.audio  # noqa: F401
     wanted = [weights.name for weights in models]
     if missing := [name for name in wanted if name not in makers]:
         raise KeyError(f"no maker in tests/make_models.py for {', '.join(missing)}")

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from annotators.diarization.pyannote import _quiet_import
+
 CONFIG = """\
 dependencies:
   pyannote.audio: 4.0.0
@@ -47,6 +49,8 @@ def write_pipeline(
     chunk_s: float = CHUNK_S,
 ) -> Path:
     """The same seed writes the same networks. The published segmentation has 128, 4, 2 and 10 s."""
+    with _quiet_import():
+        import pyannote.audio  # noqa: F401
     (folder / "segmentation").mkdir(parents=True)
     (folder / "embedding").mkdir()
     (folder / "plda").mkdir()

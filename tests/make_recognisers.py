@@ -27,16 +27,43 @@ def voice(duration_ms: int, seed: int = 0, start_ms: int = 0) -> Waveform:
     return Waveform.from_float(np.asarray(samples), RATE_HZ, start_ms)
 
 
+# ---------------------------------------------------------------------------------------- tokenizers
+
+
+def _tokenizer(tokens: list[str], added: list[dict], *, pre_tokenizer: dict, decoder: dict, model: dict) -> dict:
+    """A tokenizer.json of whole tokens, without merges."""
+    vocab = {token: number for number, token in enumerate(tokens)}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": None,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": {"type": "BPE", "dropout": None, "byte_fallback": False, "vocab": vocab, "merges": []} | model,
+    }
+
+
+def _added(number: int, text: str, *, special: bool = True) -> dict:
+    plain = dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized"], False)
+    return {"id": number, "content": text, "special": special, **plain}
+
+
 # ------------------------------------------------------------------------------------------- Whisper
 
 
 def whisper_special_tokens() -> list[str]:
     """In the order of large-v3: 51,866 tokens in all, the times the last of them."""
+    tasks = ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
+    return ["<|endoftext|>", "<|startoftranscript|>", *whisper_languages(), *tasks]
+
+
+def whisper_languages() -> list[str]:
     from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-    languages = [f"<|{code}|>" for code in LANGUAGES]
-    tasks = ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
-    return ["<|endoftext|>", "<|startoftranscript|>", *languages, *tasks]
+    return [f"<|{code}|>" for code in LANGUAGES]
 
 
 def whisper_tokenizer() -> dict:
@@ -49,35 +76,14 @@ def whisper_tokenizer() -> dict:
     words = ("Ġ" + "".join(parts) for parts in itertools.product(syllables, repeat=3))
     tokens = [*letters, *itertools.islice(words, END_OF_TEXT - len(letters) - 1), ""]
     special = whisper_special_tokens()
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {
-                "id": END_OF_TEXT + n,
-                "content": text,
-                "special": n < len(special),
-                **dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized"], False),
-            }
-            for n, text in enumerate([*special, *TIMES])
-        ],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
-        "post_processor": None,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": "",
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "vocab": {token: number for number, token in enumerate(tokens)},
-            "merges": [],
-        },
-    }
+    by_bytes = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}
+    return _tokenizer(
+        tokens,
+        [_added(END_OF_TEXT + n, text, special=n < len(special)) for n, text in enumerate([*special, *TIMES])],
+        pre_tokenizer=by_bytes | {"add_prefix_space": False},
+        decoder=by_bytes | {"add_prefix_space": True},
+        model={"unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False},
+    )
 
 
 def tiny_whisper_transformers(folder: Path, seed: int = 1, **sizes: object) -> Path:
@@ -123,7 +129,7 @@ def tiny_whisper_transformers(folder: Path, seed: int = 1, **sizes: object) -> P
         suppress_tokens=[],
         begin_suppress_tokens=[220, END_OF_TEXT],
         is_multilingual=True,
-        lang_to_id={token: n for token, n in id_by_token.items() if len(token) <= 7 and _is_language(token)},
+        lang_to_id={token: id_by_token[token] for token in whisper_languages()},
         task_to_id={"transcribe": id_by_token["<|transcribe|>"], "translate": id_by_token["<|translate|>"]},
         no_timestamps_token_id=id_by_token["<|notimestamps|>"],
         prev_sot_token_id=id_by_token["<|startofprev|>"],
@@ -148,12 +154,6 @@ def tiny_whisper_transformers(folder: Path, seed: int = 1, **sizes: object) -> P
         )
     )
     return folder
-
-
-def _is_language(token: str) -> bool:
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES
-
-    return token[2:-2] in LANGUAGES
 
 
 def tiny_whisper(folder: Path, seed: int = 1, *, quantization: str | None = None, **sizes: object) -> Path:
@@ -283,35 +283,18 @@ def _pieces(number: int) -> dict:
     words = (start + "".join(parts) for parts in itertools.product(syllables, repeat=2) for start in ("\u2581", ""))
     tokens = [*controls, *letters, *itertools.islice(words, number - len(controls) - len(letters))]
     mark = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {
-                "id": index,
-                "content": text,
-                "special": True,
-                **dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized"], False),
-            }
-            for index, text in [*enumerate(controls), (number, "<blank>")]
-        ],
-        "normalizer": None,
-        "pre_tokenizer": mark,
-        "post_processor": None,
-        "decoder": mark,
-        "model": {
-            "type": "BPE",
-            "dropout": None,
+    return _tokenizer(
+        tokens,
+        [_added(index, text) for index, text in [*enumerate(controls), (number, "<blank>")]],
+        pre_tokenizer=mark,
+        decoder=mark,
+        model={
             "unk_token": "<unk>",
             "continuing_subword_prefix": None,
             "end_of_word_suffix": None,
             "fuse_unk": True,
-            "byte_fallback": False,
-            "vocab": {token: index for index, token in enumerate(tokens)},
-            "merges": [],
         },
-    }
+    )
 
 
 def babbling_parakeet(folder: Path, seed: int = 0) -> Path:

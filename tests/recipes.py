@@ -56,18 +56,27 @@ def downloads() -> AnnotateConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dies(Says):
-    """Takes its process along: the first few times it meets the recording, or every time."""
+class Struck(Says):
+    """Is struck the first few times it meets the deadly recording, or every time."""
 
-    marks: str = ""  # a folder where each death leaves a mark
+    marks: str  # a folder where each time leaves a mark
     times: int = 10**9
 
+    def is_struck(self, clips: Sequence[Clip]) -> bool:
+        times = len(list(Path(self.marks).iterdir()))
+        if times >= self.times or not any("deadly" in clip.segment.source.uri for clip in clips):
+            return False
+        (Path(self.marks) / str(times)).touch()
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dies(Struck):
+    """Takes its process along."""
+
     def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
-        if any("deadly" in clip.segment.source.uri for clip in clips):
-            deaths = len(list(Path(self.marks).iterdir()))
-            if deaths < self.times:
-                (Path(self.marks) / str(deaths)).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+        if self.is_struck(clips):
+            os.kill(os.getpid(), signal.SIGKILL)
         return Says.annotate(self, clips)
 
 
@@ -76,16 +85,11 @@ _lost: list[int] = []  # what CUDA calls sticky lasts as long as the process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LosesItsCard(Says):
-    """At the recording, once or every time; its process can then do nothing more."""
-
-    marks: str
-    times: int = 10**9
+class LosesItsCard(Struck):
+    """Its process can then do nothing more."""
 
     def annotate(self, clips: Sequence[Clip]) -> list[Annotation]:
-        losses = len(list(Path(self.marks).iterdir()))
-        if any("deadly" in clip.segment.source.uri for clip in clips) and losses < self.times:
-            (Path(self.marks) / str(losses)).touch()
+        if self.is_struck(clips):
             _lost.append(os.getpid())
         if os.getpid() in _lost:
             raise RuntimeError(CARD_LOST)

@@ -1,19 +1,15 @@
 """From recordings to shards with a tagger of AudioSet in the real format: names in segments and captions."""
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from annotators.merge import TemplateMergerConfig
 from annotators.trained_sound import TrainedSoundConfig
-from pipeline.annotate import plan_new, unfinished
-from pipeline.route import config_row, route
-from pipeline.steps import run_local
+from pipeline.route import config_row
 from schemas import audioset
 from schemas.record import Outcome
-from schemas.shard import Status, read_index, read_record, shards_in
-from schemas.store import store_at
+from schemas.shard import Status
 from segmenters.audioset.detector import AudioSetDetectorConfig
 from segmenters.audioset.profile import AudioSetProfilerConfig
 from segmenters.embedded import EmbeddedDetectorConfig
@@ -21,6 +17,7 @@ from segmenters.profile import Routing
 from tests import make_taggers
 from tests.make import quick, write_wav
 from tests.make_taggers import config_of
+from tests.runs import annotated, files_of, records_of, rows_of
 from tests.sounds import click, melody, noise, one_after_another, silence, voice
 
 pytestmark = pytest.mark.slow
@@ -50,22 +47,10 @@ def recordings(tmp_path_factory):
     return folder
 
 
-def annotated(recordings, output, config):
-    store = store_at(str(output))
-    plans = plan_new(store, str(recordings), config, limit=None, passed_over=Counter(), progress=lambda n: None)
-    for _ in run_local(route(config, store.root), unfinished(store, plans)):
-        pass
-    return store
-
-
-def samples_of(store):
-    rows = [(shard, row) for shard in shards_in(store) for row in read_index(store, shard)]
-    assert not [row.reason for _, row in rows if row.status is Status.FAILURE]
-    return [read_record(store, shard, row) for shard, row in rows if row.status is Status.SAMPLE]
-
-
 def test_names_reach_the_segments_the_facts_and_the_captions(recordings, config, tmp_path):
-    records = samples_of(annotated(recordings, tmp_path / "out", config))
+    store = annotated(recordings, tmp_path / "out", config)
+    assert not [row.reason for row in rows_of(store) if row.status is Status.FAILURE]
+    records = records_of(store)
     named = [event for record in records for event in record.events if event.label not in ("Speech", "Music", "Sound")]
     assert named, "the small network names nothing; the test would mean nothing"
     assert all(audioset.known(event.label) for event in named)
@@ -79,10 +64,9 @@ def test_names_reach_the_segments_the_facts_and_the_captions(recordings, config,
 
 
 def test_the_same_recordings_give_the_same_bytes(recordings, config, tmp_path):
-    one, other = (annotated(recordings, tmp_path / name, config) for name in ("one", "other"))
-    names = [entry.name for entry in one.list("shards/") if not entry.name.endswith(".json")]
-    assert names
-    assert {name: one.read(name) for name in names} == {name: other.read(name) for name in names}
+    one, other = (files_of(annotated(recordings, tmp_path / name, config)) for name in ("one", "other"))
+    assert one
+    assert one == other
 
 
 def test_the_config_can_be_kept_with_the_run(config):

@@ -28,8 +28,9 @@ from schemas.errors import CheckpointError, ConfigError
 from schemas.formats import speech_caption, timeline
 from schemas.weights import Weights
 from tests import sounds
-from tests.chat_server import Answer, ChatServer
+from tests.chat_server import ChatServer
 from tests.chat_server import Request as Received
+from tests.local_server import Answer
 from tests.models import tiny
 
 torch.set_num_threads(1)

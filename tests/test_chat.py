@@ -12,7 +12,8 @@ import pytest
 from annotators.captions.chat import Asked, ChatConfig, prompt_sha256, system, user
 from pipeline.route import config_row
 from schemas.errors import ConfigError
-from tests.chat_server import MAX_HELD_S, Answer, ChatServer, Request, envelope
+from tests.chat_server import ChatServer, Request, envelope
+from tests.local_server import MAX_HELD_S, Answer
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,8 @@ from schemas import audioset
 from schemas.errors import ConfigError
 from schemas.record import Event
 from tests import make, sounds
-from tests.chat_server import Answer, ChatServer
+from tests.chat_server import ChatServer
+from tests.local_server import Answer
 from tests.make_claims import claim, clip, event
 
 torch.set_num_threads(1)

@@ -210,7 +210,7 @@ def test_texts_are_kept_up_to_a_number(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_folder_that_holds_no_whole_model_is_refused(weights, tmp_path):
+def test_a_folder_that_holds_no_whole_model_is_refused(tmp_path):
     from safetensors.torch import load_file, save_file
 
     def refused(words: str) -> None:

@@ -15,7 +15,7 @@ from pipeline.route import config_row
 from schemas.store import store_at
 from schemas.weights import MODELS
 from tests.make import beeps, quick, write_wav
-from tests.test_route import annotated
+from tests.runs import annotated
 
 ROOT = Path(__file__).parents[1]
 QUICK = f"{ROOT}/tests/recipes.py:quick"

@@ -1,6 +1,7 @@
 """The pipeline of pyannote.audio, loaded from a folder as a user's is; only its networks are untrained."""
 
 import os
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from annotators.diarization.pyannote import COMMUNITY_1, PyannoteConfig
 from schemas.errors import ConfigError
 from schemas.span import Span
 from schemas.weights import Weights
-from tests.make_clips import clip, noise, quiet, tone
+from tests.make_clips import babble, clip, noise, quiet, tone
 from tests.make_pyannote import CONFIG, write_pipeline
 
 pytestmark = pytest.mark.slow
@@ -22,10 +23,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     torch.set_num_threads(1)
-    import annotators.diarization.pyannote as ours
-
-    with ours._quiet_import():
-        import pyannote.audio  # noqa: F401
     return write_pipeline(tmp_path_factory.mktemp("models") / "pipeline")
 
 
@@ -36,14 +33,6 @@ def diarizer(folder):
 
 def config(folder, **changed):
     return PyannoteConfig(weights=Weights(name=str(folder)), device="cpu", window_ms=5_000, **changed)
-
-
-def babble(duration_ms, seed):
-    drawn = np.random.default_rng(seed)
-    pieces = [
-        tone(250, hz) * np.hanning(4_000) + noise(250, 0.05, seed) for hz in drawn.uniform(90, 400, duration_ms // 250)
-    ]
-    return np.concatenate(pieces)
 
 
 CLIPS = [clip(babble(4_000, seed), start_ms=start_ms) for seed, start_ms in enumerate((2_000, 6_000, 31_000))]
@@ -166,9 +155,9 @@ def test_a_config_that_would_run_anything_else_is_refused(folder, tmp_path, line
         config(tmp_path).build()
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
+def test_a_checkpoint_that_would_run_code_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = write_pipeline(tmp_path / "pipeline")
+    made = shutil.copytree(folder, tmp_path / "pipeline")
     path = made / "embedding" / "pytorch_model.bin"
     held = torch.load(path, weights_only=False)
     torch.save(held | {"more": Trap()}, path)
@@ -191,8 +180,8 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "segmentation/pytorch_model.bin", "plda/plda.npz"])
-def test_what_is_missing_is_named(tmp_path, missing):
-    made = write_pipeline(tmp_path / "pipeline")
+def test_what_is_missing_is_named(folder, tmp_path, missing):
+    made = shutil.copytree(folder, tmp_path / "pipeline")
     (made / missing).unlink()
     with pytest.raises(ConfigError, match=missing.rpartition("/")[2]):
         config(made).build()

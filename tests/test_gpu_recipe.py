@@ -8,8 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,17 +20,17 @@ from typer.testing import CliRunner
 from jobs.cli import cli
 from jobs.doctor import models_in
 from jobs.recipes import gpu
-from pipeline.annotate import plan_new, standing, unfinished
-from pipeline.route import fingerprint, route
-from pipeline.steps import run_local
+from pipeline.annotate import standing
+from pipeline.route import fingerprint
 from schemas.record import Branch, Outcome, Record
-from schemas.shard import Status, read_index, read_record, shards_in
+from schemas.shard import Status, shards_in
 from schemas.store import Store, store_at
 from schemas.weights import MODELS, content_hash
 from tests.chat_server import ChatServer, Request
 from tests.honest_writer import facts_of, told, writes
 from tests.make_models import MAKERS, write_models
 from tests.recipes import gpu_on_processors
+from tests.runs import annotated, files_of, records_of, rows_of
 
 pytestmark = pytest.mark.slow
 
@@ -82,15 +81,12 @@ class Run:
 
     @property
     def records(self) -> list[Record]:
-        return list(records_in(self.store))
+        return records_in(self.store)
 
 
-def records_in(store: Store) -> Iterator[Record]:
-    for shard in shards_in(store):
-        for row in read_index(store, shard):
-            assert row.status is not Status.FAILURE, row
-            if row.status is Status.SAMPLE:
-                yield read_record(store, shard, row)
+def records_in(store: Store) -> list[Record]:
+    assert [row for row in rows_of(store) if row.status is Status.FAILURE] == []
+    return records_of(store)
 
 
 def earmark(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -132,10 +128,8 @@ def locally(models, recordings, output, **variables) -> Store:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {MODELS: str(models), "HF_HUB_OFFLINE": "1", "EARMARK_LLM_URL": NOBODY, **variables}.items():
             patch.setenv(name, value)
-        config, store = gpu_on_processors(), store_at(str(output))
-        plans = plan_new(store, str(recordings), config, limit=None, passed_over={}, progress=lambda number: None)
-        list(run_local(route(config, store.root), unfinished(store, plans)))
-        assert standing(store).is_done
+        store = annotated(recordings, output, gpu_on_processors())
+    assert standing(store).is_done
     return store
 
 
@@ -233,23 +227,18 @@ def test_the_same_lots_in_one_process_make_the_same_bytes(run, models, recording
     with ChatServer(invents, model=WRITER) as server:
         store = locally(models, recordings, tmp_path / "again", EARMARK_LLM_URL=server.url)
     assert list(shards_in(store)) == list(shards_in(run.store))
-    for shard in shards_in(store):
-        assert list(records_in(store)) == run.records
-        for ending in (".tar", ".parquet"):
-            assert store.read(f"shards/{shard}{ending}") == run.store.read(f"shards/{shard}{ending}")
+    assert records_in(store) == run.records
+    assert files_of(store) == files_of(run.store)
 
 
-DESCRIBED = {
-    "timeline": "[0.20-1.40] a door falls shut",
-    "words": "A hall in which something falls shut.",
-}
+DESCRIBED = "A hall in which something falls shut."
 
 
 @pytest.fixture(scope="module")
 def served(models, recordings, tmp_path_factory):
     """The street alone, with a served captioner and without the language model that merges."""
     output = tmp_path_factory.mktemp("served")
-    with ChatServer(lambda request: DESCRIBED["words"], model="ears") as server:
+    with ChatServer(lambda request: DESCRIBED, model="ears") as server:
         store = locally(
             models,
             recordings / "street.ogg",
@@ -257,7 +246,7 @@ def served(models, recordings, tmp_path_factory):
             EARMARK_CAPTIONER_URL=server.url,
             EARMARK_CAPTIONER_MODEL="ears",
         )
-        return list(records_in(store)), list(server.requests)
+        return records_in(store), list(server.requests)
 
 
 def test_without_the_language_model_templates_tell_the_same_facts_and_say_so(served):
@@ -272,7 +261,7 @@ def test_without_the_language_model_templates_tell_the_same_facts_and_say_so(ser
 def test_a_served_captioner_takes_the_place_of_the_loaded_one(served):
     records, asked = served
     assert all(request.sounds for request in asked)
-    assert any(record.branches.sound.caption == DESCRIBED["words"] for record in records)
+    assert any(record.branches.sound.caption == DESCRIBED for record in records)
     for record in records:
         models = "+".join(record.provenance.models)
         assert "ears@served" in models
@@ -290,7 +279,7 @@ def test_the_doctor_finds_everything(models):
 
 def test_a_model_that_is_not_there_is_one_sentence_with_its_name_and_the_command(models, recordings, tmp_path):
     lacking = tmp_path / "models"
-    absent = replace(models_in(gpu())[-1])
+    absent = models_in(gpu())[-1]
     for weights in models_in(gpu()):
         (lacking / weights.name).parent.mkdir(parents=True, exist_ok=True)
         if weights != absent:

@@ -59,6 +59,14 @@ def heard(start_ms: int, end_ms: int, label: str, *, human: bool = True, score: 
     return Fact(**span, kind="event", text=label, label=label, human=human, score=score, **more)  # type: ignore[arg-type]
 
 
+def model(start_ms: int, end_ms: int, label: str, score: float = 0.9) -> Fact:
+    return heard(start_ms, end_ms, label, human=False, score=score)
+
+
+def at(start_ms: int, end_ms: int, label: str, score: float = 0.9) -> Event:
+    return Event(start_ms=START_MS + start_ms, end_ms=START_MS + end_ms, label=label, score=score)
+
+
 def sound(*facts: Fact) -> Record:
     return record(sound=SoundAnnotation(outcome=Outcome.OK, model="m@1", text="", facts=facts) if facts else None)
 
@@ -121,7 +129,7 @@ def spoken(*words: str, speakers: tuple[str, ...] = ("S01",), human: bool = True
 
 
 def played() -> MusicAnnotation:
-    def at(start_ms: int, end_ms: int) -> dict[str, int]:
+    def span(start_ms: int, end_ms: int) -> dict[str, int]:
         return {"start_ms": START_MS + start_ms, "end_ms": START_MS + end_ms}
 
     return MusicAnnotation(
@@ -129,18 +137,18 @@ def played() -> MusicAnnotation:
         model="m@1",
         text="a slow waltz for piano",
         caption="A slow waltz.\nIt ends softly.",
-        facts=(Fact(**at(0, 9_000), kind="music", text="music", score=0.9),),
+        facts=(Fact(**span(0, 9_000), kind="music", text="music", score=0.9),),
         tempo_bpm=89.5,
         tempo_score=0.8,
         meter="3/4",
         meter_score=0.8,
         key="G major",
         key_score=0.8,
-        keys=(KeySpan(**at(0, 9_000), name="G major", score=0.8),),
-        chords=(Chord(**at(0, 4_001), name="G", score=0.8), Chord(**at(4_001, 9_000), name="D7", score=0.8)),
-        sections=(Section(**at(0, 4_000), label="A", score=0.8), Section(**at(4_000, 9_000), label="B", score=0.8)),
-        instruments=(Event(**at(0, 9_000), label="Piano", score=0.8),),
-        lyrics=(Word(**at(500, 900), text="la", score=0.9), Word(**at(900, 1_300), text="lei", score=0.9)),
+        keys=(KeySpan(**span(0, 9_000), name="G major", score=0.8),),
+        chords=(Chord(**span(0, 4_001), name="G", score=0.8), Chord(**span(4_001, 9_000), name="D7", score=0.8)),
+        sections=(Section(**span(0, 4_000), label="A", score=0.8), Section(**span(4_000, 9_000), label="B", score=0.8)),
+        instruments=(Event(**span(0, 9_000), label="Piano", score=0.8),),
+        lyrics=(Word(**span(500, 900), text="la", score=0.9), Word(**span(900, 1_300), text="lei", score=0.9)),
     )
 
 
@@ -264,36 +272,23 @@ def test_a_persons_name_goes_before_a_models():
 
 
 ALL_SAID = ("transcribe", "transcribe_sentences", "transcribe_words", "diarise")
+OF_ALL_SAID = {*ALL_SAID, "turns", "speakers"}
 
 
 @pytest.mark.parametrize(
     ("untold", "tasks"),
     [
-        pytest.param(None, {*ALL_SAID, "turns", "speakers"}, id="all is told"),
-        pytest.param(Event(start_ms=START_MS, end_ms=START_MS + 3_900, label="Speech", score=0.9), set(), id="speech"),
-        pytest.param(
-            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 9_001, label="Conversation", score=0.5), set(), id="talk"
-        ),
-        pytest.param(
-            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 9_000, label="Speech", score=0.9),
-            {*ALL_SAID, "turns", "speakers"},
-            id="short",
-        ),
-        pytest.param(
-            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 12_000, label="Speech", score=0.4),
-            {*ALL_SAID, "turns", "speakers"},
-            id="unsure",
-        ),
-        pytest.param(
-            Event(start_ms=START_MS + 8_000, end_ms=START_MS + 12_000, label="Bark", score=0.9),
-            {*ALL_SAID, "turns", "speakers"},
-            id="no speech",
-        ),
+        pytest.param(None, OF_ALL_SAID, id="all is told"),
+        pytest.param(at(0, 3_900, "Speech"), set(), id="speech"),
+        pytest.param(at(8_000, 9_001, "Conversation", 0.5), set(), id="talk"),
+        pytest.param(at(8_000, 9_000, "Speech"), OF_ALL_SAID, id="short"),
+        pytest.param(at(8_000, 12_000, "Speech", 0.4), OF_ALL_SAID, id="unsure"),
+        pytest.param(at(8_000, 12_000, "Bark"), OF_ALL_SAID, id="no speech"),
     ],
 )
 def test_what_is_said_is_asked_only_where_all_of_it_is_told(untold, tasks):
     one = record(spoken("a", "b", "c", "d", speakers=("S01", "S02")), events=(untold,) if untold else ())
-    assert {sample.task for sample in asked(one, *ALL_SAID, "turns", "speakers")} == tasks
+    assert {sample.task for sample in asked(one, *OF_ALL_SAID)} == tasks
 
 
 @pytest.mark.parametrize("human", [True, False])
@@ -317,7 +312,7 @@ def test_what_goes_on_through_pauses_is_not_counted(label):
 @pytest.mark.parametrize("label", ["Silence", "Inside, small room", "Outside, rural or natural"])
 def test_silence_and_places_are_no_sounds(label):
     bare = sound(heard(2_000, 4_000, "Bark"), heard(9_000, 12_000, "Rain"))
-    place = Event(start_ms=START_MS, end_ms=START_MS + LENGTH_MS, label=label, score=0.9)
+    place = at(0, LENGTH_MS, label)
     told = sound(*bare.branches.sound.facts, heard(0, LENGTH_MS, label))
     tasks = set(TASKS) - {"choice_present"}
     for one in (replace(bare, events=(place,)), told):
@@ -348,14 +343,6 @@ def test_a_branch_is_described_in_sentences_of_the_caption_or_in_a_model_s():
 def test_chords_that_are_none_are_no_progression():
     none = replace(played(), chords=(Chord(start_ms=START_MS, end_ms=START_MS + 9_000, name="N", score=0.9),))
     assert asked(record(music=none), "chords", "chord_at") == []
-
-
-def model(start_ms: int, end_ms: int, label: str, score: float = 0.9) -> Fact:
-    return heard(start_ms, end_ms, label, human=False, score=score)
-
-
-def at(start_ms: int, end_ms: int, label: str, score: float = 0.9) -> Event:
-    return Event(start_ms=START_MS + start_ms, end_ms=START_MS + end_ms, label=label, score=score)
 
 
 SAID = spoken("a", "b", "c", "d", speakers=("S01", "S02"), human=False)
@@ -459,7 +446,7 @@ def test_doubted_words_are_not_taught():
 def test_nobody_speaks_only_where_the_record_is_sure():
     sure = record(profile=Profile(animal=1.0))
     assert [sample.task for sample in asked(sure, "no_speech")] == ["no_speech"]
-    event = Event(start_ms=START_MS, end_ms=START_MS + 500, label="Whispering", score=0.1)
+    event = at(0, 500, "Whispering", 0.1)
     assert asked(replace(sure, events=(event,)), "no_speech") == []
     assert asked(replace(sure, profile=Profile(animal=1.0, speech=0.1)), "no_speech") == []
 

@@ -8,7 +8,7 @@ import pytest
 from schemas.shard import parse_record, read_tar, shards_in
 from schemas.store import Store, store_at
 from tests.make import beeps, write_wav
-from tests.test_route import annotated
+from tests.runs import annotated
 
 Samples = dict[str, dict[str, bytes]]
 

@@ -14,18 +14,19 @@ from annotators.merge import MODEL as TEMPLATES
 from annotators.merge import TemplateMergerConfig, merged
 from annotators.merging.merger import LlmMergerConfig, prepared
 from annotators.sentences import facts_of
+from benchmarks.merge import UNASKED
 from benchmarks.merge_captions import honest, rows
 from benchmarks.merge_cases import case
 from schemas.record import Branch, Branches, Fact, Outcome, SoundAnnotation, SpeechAnnotation
-from tests.chat_server import MAX_HELD_S, Answer, ChatServer
+from tests.chat_server import ChatServer
 from tests.honest_writer import is_writing
+from tests.local_server import MAX_HELD_S, Answer
 from tests.test_merging_rules import START_MS, fact, made
 
 pytestmark = pytest.mark.slow
 PLAN = {"groups": [["speech/0", "speech/1"]], "contradictions": [], "leave_out": []}
 DOG = {"text": "A dog barks at 6.5 s.", "start_s": 6.5, "end_s": 7.4, "branch": "sound", "evidence": ["sound/0"]}
 RAIN = {"text": "Rain is heard throughout.", "start_s": 0, "end_s": 16, "branch": "sound", "evidence": ["sound/1"]}
-FIRST_WORDS = {"start_s": 0.5, "branch": "speech", "evidence": ["speech/0"]}
 GUNS = {"text": "Gunfire is heard.", "start_s": 6.5, "end_s": 7.4, "branch": "sound", "evidence": ["sound/0"]}
 CLIP = made(speech=(), music=())
 
@@ -181,7 +182,7 @@ def test_a_batch_is_asked_at_once_and_each_clip_gets_its_own():
     told = {}
     for number, one in enumerate(cases):
         claims = rows(honest(one, random.Random(number)))
-        told[prepared(one.clip, config_without_server()).listing.document] = claims
+        told[prepared(one.clip, UNASKED).listing.document] = claims
 
     both_here = threading.Barrier(2)
 
@@ -201,10 +202,6 @@ def test_a_batch_is_asked_at_once_and_each_clip_gets_its_own():
         for claim in caption.claims:
             assert one.clip.segment.contains(claim)
             assert [one.clip.branches.fact(evidence) for evidence in claim.evidence]
-
-
-def config_without_server():
-    return LlmMergerConfig(chat=ChatConfig(url="http://nowhere:1/v1", model="none"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

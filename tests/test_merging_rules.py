@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from annotators.captions.chat import ChatConfig
 from annotators.merging.cases import VerifyingRules
-from annotators.merging.merger import LlmMergerConfig, prepared
+from annotators.merging.merger import prepared
 from annotators.merging.numbers import Sort, numbers_of
 from annotators.merging.reading import Proposal
 from annotators.merging.tokens import sentence_of
 from annotators.merging.verifying import judged
 from annotators.merging.words import stems
+from benchmarks.merge import UNASKED
 from schemas.record import (
     Branches,
     Claim,
@@ -79,7 +79,6 @@ def made(speech=SPEECH, sound=SOUND, music=MUSIC):
     )
 
 
-UNASKED = LlmMergerConfig(chat=ChatConfig(url="http://nowhere:1/v1", model="none"))
 LISTING = prepared(made(), UNASKED).listing
 
 

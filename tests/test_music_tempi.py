@@ -8,7 +8,7 @@ import pytest
 from annotators.music import MusicConfig
 from annotators.tempi import curve_of
 from schemas.record import Profile
-from tests.make_clips import clip, noise, plucked
+from tests.make_clips import clip, four_chords, noise
 
 GAPS_MS = {"steady": [500] * 40, "step": [600] * 24 + [450] * 30, "ramp": np.geomspace(600, 420, 48)}
 ANNOTATOR = MusicConfig().build()
@@ -86,19 +86,12 @@ def test_too_few_beats_have_no_tempo(num):
 # ----------------------------------------------------------------------------------------- in the sound
 
 
-def song(gaps_ms):
-    chords = ([60, 64, 67], [57, 60, 64], [53, 57, 60], [55, 59, 62])
-    return np.concatenate(
-        [plucked([chords[i // 4 % 4][0] - 12, *chords[i // 4 % 4]], round(g)) for i, g in enumerate(gaps_ms)]
-    )
-
-
 def said(samples, start_ms=0):
     return ANNOTATOR.annotate([clip(samples, start_ms=start_ms, profile=Profile(music=0.9))])[0]
 
 
 def test_a_song_that_turns_faster_is_told_so_where_it_does():
-    annotation = said(song([600] * 20 + [480] * 24), start_ms=5_000)
+    annotation = said(four_chords([600] * 20 + [480] * 24), start_ms=5_000)
     (fact,) = [fact for fact in annotation.facts if fact.kind == "tempo_change"]
     assert fact.text == "the tempo goes up at once from about 100 to about 125 beats a minute"
     assert fact.start_ms == pytest.approx(5_000 + 12_000, abs=700)
@@ -109,7 +102,7 @@ def test_a_song_that_turns_faster_is_told_so_where_it_does():
 
 
 def test_a_song_at_one_tempo_has_one():
-    annotation = said(song([500] * 40))
+    annotation = said(four_chords([500] * 40))
     assert [round(tempo.bpm) for tempo in annotation.tempi] == [120]
     assert "tempo_change" not in {fact.kind for fact in annotation.facts}
 

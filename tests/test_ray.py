@@ -71,26 +71,16 @@ def test_local_and_ray_give_the_same_bytes(cluster, recordings, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_once_costs_a_retry_and_nothing_else(cluster, recordings, tmp_path):
+@pytest.mark.parametrize("trouble", [Dies, LosesItsCard])
+def test_a_worker_that_dies_or_loses_its_card_once_costs_a_retry_and_nothing_else(
+    cluster, recordings, tmp_path, trouble
+):
     (recordings / "r1.wav").rename(recordings / "deadly.wav")
     (tmp_path / "marks").mkdir()
     store, calm = (planned(recordings, tmp_path / name, quick()) for name in ("out", "calm"))
-    deadly = quick(sound=Dies(branch=Branch.SOUND, marks=str(tmp_path / "marks"), times=1))
+    deadly = quick(sound=trouble(branch=Branch.SOUND, marks=str(tmp_path / "marks"), times=1))
     tally = Tally()
     list(run_ray(with_step(route(quick(), store.root), route(deadly, store.root), "sound"), left(store), tally))
-    list(run_local(route(quick(), calm.root), left(calm)))
-    assert tally.retries == {"sound": 1}
-    assert hashes(store) == hashes(calm)
-
-
-@pytest.mark.slow
-def test_a_worker_that_loses_its_card_is_replaced_and_loses_no_clip(cluster, recordings, tmp_path):
-    (recordings / "r1.wav").rename(recordings / "deadly.wav")
-    (tmp_path / "marks").mkdir()
-    store, calm = (planned(recordings, tmp_path / name, quick()) for name in ("out", "calm"))
-    losing = quick(sound=LosesItsCard(branch=Branch.SOUND, marks=str(tmp_path / "marks"), times=1))
-    tally = Tally()
-    list(run_ray(with_step(route(quick(), store.root), route(losing, store.root), "sound"), left(store), tally))
     list(run_local(route(quick(), calm.root), left(calm)))
     assert tally.retries == {"sound": 1}
     assert hashes(store) == hashes(calm)

@@ -147,9 +147,8 @@ def test_whisper_resamples(whisper):
     assert told.words[-1].end_ms <= fast.end_ms == stretch.end_ms
 
 
-def test_whisper_goes_on_in_halves_where_memory_is_short(folders, heard, monkeypatch):
+def test_whisper_goes_on_in_halves_where_memory_is_short(whisper, heard, monkeypatch):
     """The model is the real one; only the room is taken away."""
-    whisper = WhisperConfig(weights=Weights(name=str(folders["whisper"])), device="cpu", beam_size=2).build()
     encode, sizes = whisper._model.encode, []
 
     def cramped(features):
@@ -165,7 +164,7 @@ def test_whisper_goes_on_in_halves_where_memory_is_short(folders, heard, monkeyp
     assert max(sizes) > 1
 
 
-def test_whisper_is_named_by_its_weights(folders, whisper):
+def test_whisper_is_named_by_its_weights(whisper):
     assert whisper.model.startswith("whisper@")
     assert LARGE_V3_TURBO.licence == "MIT"
     with pytest.raises(ConfigError, match="there is no folder"):

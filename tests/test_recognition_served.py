@@ -3,10 +3,9 @@
 import io
 import json
 import re
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,94 +14,44 @@ import soundfile
 from annotators.recognition.second import SecondOpinion, is_drawn
 from annotators.recognition.served import UrlAsrConfig
 from schemas.errors import ConfigError
+from tests.local_server import Answer, LocalServer
 from tests.make import tone, waveform
 
 STRETCHES = [waveform(tone(300 + 100 * n, 200.0 + 50 * n), 1_000 * n) for n in range(4)]
 
 
-class _Drops:
-    """Spaces, one by one, until the server is over."""
-
-    def __init__(self, over):
-        self.over = over
-
-    def __iter__(self):
-        while not self.over.wait(0.02):
-            yield b" "
-
-    def __len__(self):
-        return 1_000_000
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    number: int = 0
+    path: str
+    headers: Mapping[str, str]
+    fields: Mapping[str, bytes]  # of the form
 
 
-class Server:
-    """Answers as `answer` says: (status, headers, body) for each request's form fields and sound."""
+class Ears(LocalServer):
+    """Answers each form with a text."""
 
-    def __init__(self, answer):
-        self.seen, self.at_once, self.most_at_once, self.lock = [], 0, 0, threading.Lock()
-        self.over = threading.Event()
-        outer = self
+    requests: list[Request]
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def read(self, path, headers, body):
+        boundary = re.search("boundary=(.+)", headers["content-type"])[1].encode()
+        fields = {}
+        for part in body.split(b"--" + boundary)[1:-1]:
+            head, _, value = part.strip(b"\r\n").partition(b"\r\n\r\n")
+            fields[re.search(rb'name="([^"]+)"', head)[1].decode()] = value
+        return Request(path=path, headers=headers, fields=fields)
 
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with outer.lock:
-                    outer.seen.append(request_of(self.path, self.headers, body))
-                    outer.at_once += 1
-                    outer.most_at_once = max(outer.most_at_once, outer.at_once)
-                    number = len(outer.seen)
-                try:
-                    status, headers, reply = answer(outer, number, outer.seen[number - 1])
-                    self.send_response(status)
-                    for name, value in ({"Content-Length": str(len(reply))} | headers).items():
-                        self.send_header(name, value)
-                    self.end_headers()
-                    for block in reply if isinstance(reply, _Drops) else (reply,):
-                        self.wfile.write(block)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass
-                finally:
-                    with outer.lock:
-                        outer.at_once -= 1
-
-            def log_message(self, *_):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
+    def body(self, answer):
+        return json.dumps({"text": answer.text}).encode()
 
 
-def request_of(path, headers, body):
-    boundary = re.search("boundary=(.+)", headers["Content-Type"])[1].encode()
-    fields = {}
-    for part in body.split(b"--" + boundary)[1:-1]:
-        head, _, value = part.strip(b"\r\n").partition(b"\r\n\r\n")
-        fields[re.search(rb'name="([^"]+)"', head)[1].decode()] = value
-    return {"path": path, "key": headers["Authorization"], **fields}
+def sound_of(request: Request) -> tuple[np.ndarray, int]:
+    return soundfile.read(io.BytesIO(request.fields["file"]), dtype="int16")
 
 
-@contextmanager
-def serving(answer):
-    server = Server(answer)
-    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()
-        server.http.shutdown()
-        thread.join()
-        server.http.server_close()
-
-
-def said(text, status=200):
-    return status, {"Content-Type": "application/json"}, json.dumps({"text": text}).encode()
-
-
-def length_told(_server, _number, request):
-    samples, rate_hz = soundfile.read(io.BytesIO(request["file"]), dtype="int16")
-    return said(f" {1000 * len(samples) // rate_hz} ms\n of  sound")
+def length_told(request: Request) -> str:
+    samples, rate_hz = sound_of(request)
+    return f" {1000 * len(samples) // rate_hz} ms\n of  sound"
 
 
 def asr(url, **settings):
@@ -113,7 +62,7 @@ def asr(url, **settings):
 class TestServed:
     def test_every_stretch_has_its_own_answer_in_order(self, monkeypatch):
         monkeypatch.setenv("EARS_KEY", "s3cret")
-        with serving(length_told) as server:
+        with Ears(length_told) as server:
             recogniser = asr(server.url, api_key_env="EARS_KEY", concurrency=2)
             told = recogniser.transcribe(STRETCHES, "en")
             assert [one.text for one in told] == [
@@ -126,83 +75,67 @@ class TestServed:
             assert recogniser.transcribe(STRETCHES, "en") == told
             assert recogniser.model == "ears@served", "an address is no part of what is told"
         assert server.most_at_once <= 2
-        request = server.seen[0]
-        assert (request["path"], request["key"]) == ("/v1/audio/transcriptions", "Bearer s3cret")
-        assert (request["model"], request["language"], request["temperature"]) == (b"ears", b"en", b"0")
+        request = server.requests[0]
+        assert (request.path, request.headers["authorization"]) == ("/v1/audio/transcriptions", "Bearer s3cret")
+        fields = request.fields
+        assert (fields["model"], fields["language"], fields["temperature"]) == (b"ears", b"en", b"0")
 
     def test_the_sound_arrives_sample_for_sample(self):
-        with serving(length_told) as server:
+        with Ears(length_told) as server:
             asr(server.url).transcribe(STRETCHES[:1])
-        samples, rate_hz = soundfile.read(io.BytesIO(server.seen[0]["file"]), dtype="int16")
+        samples, rate_hz = sound_of(server.requests[0])
         assert np.array_equal(samples, STRETCHES[0].pcm)
         assert rate_hz == STRETCHES[0].rate_hz
-        assert "language" not in server.seen[0]
+        assert "language" not in server.requests[0].fields
 
     def test_a_fault_that_passes_is_tried_again(self):
-        with serving(lambda _, number, __: said("well" if number > 1 else "", 200 if number > 1 else 500)) as server:
+        with Ears(lambda request: "well" if request.number else Answer(status=500)) as server:
             (told,) = asr(server.url, retries=1).transcribe(STRETCHES[:1])
         assert (told.text, told.error) == ("well", None)
-        assert len(server.seen) == 2
+        assert len(server.requests) == 2
 
     @pytest.mark.parametrize("status", [400, 401, 404, 500])
     def test_a_fault_that_stays_costs_that_stretch_alone(self, status, monkeypatch):
         monkeypatch.setenv("EARS_KEY", "s3cret")
 
-        def second_fails(server, number, request):
-            return (
-                length_told(server, number, request)
-                if len(request["file"]) > 1 and number != 2
-                else (status, {"Content-Type": "application/json"}, b'{"error": {"message": "s3cret is wrong"}}')
-            )
+        def second_fails(request):
+            if request.number == 1:
+                return Answer(status=status, raw=b'{"error": {"message": "s3cret is wrong"}}')
+            return length_told(request)
 
-        with serving(second_fails) as server:
+        with Ears(second_fails) as server:
             told = asr(server.url, concurrency=1, api_key_env="EARS_KEY").transcribe(STRETCHES[:3])
             assert [bool(one.text) for one in told] == [True, False, True]
             assert told[1].error == f"the server of ears answers {status}"
 
     def test_silence_is_not_waited_for(self):
-        def never(server, *_):
-            server.over.wait(30)
-            return said("too late")
-
         begun = time.monotonic()
-        with serving(never) as server:
+        with Ears(lambda request: Answer(never=True)) as server:
             (told,) = asr(server.url, timeout_s=0.3).transcribe(STRETCHES[:1])
             assert told.error == "the server of ears gave no answer within 0.3 s"
         assert time.monotonic() - begun < 25, "the server alone ends later"
 
-    def test_a_reply_that_never_ends_is_not_waited_for(self):
-        def dripping(server, *_):
-            return 200, {"Content-Type": "application/json", "Content-Length": "1000000"}, _Drops(server.over)
-
-        with serving(dripping) as server:
-            (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
-            assert told.error == "the server of ears: the reply is not whole within 0.5 s"
-
-    def test_an_error_that_never_ends_is_not_waited_for(self):
-        def dripping(server, *_):
-            return 404, {"Content-Type": "application/json", "Content-Length": "1000000"}, _Drops(server.over)
-
-        with serving(dripping) as server:
+    @pytest.mark.parametrize("status", [200, 404])
+    def test_a_reply_that_never_ends_is_not_waited_for(self, status):
+        dripping = Answer(status=status, raw=b" " * 1_000_000, drip_s=0.02)
+        with Ears(lambda request: dripping) as server:
             (told,) = asr(server.url, timeout_s=0.5).transcribe(STRETCHES[:1])
             assert told.error == "the server of ears: the reply is not whole within 0.5 s"
 
     def test_a_server_that_is_not_there_is_asked_a_few_times_and_then_no_more(self):
-        def nothing(server, *_):
-            return 200, {"Content-Length": "10"}, b""  # and no more, until it is given up
-
-        with serving(nothing) as server:
+        nothing = Answer(raw=b"", headers={"Content-Length": "10"})  # and no more, until it is given up
+        with Ears(lambda request: nothing) as server:
             told = asr(server.url, timeout_s=0.2, concurrency=1, max_failures=2).transcribe(STRETCHES * 2)
-        assert len(server.seen) == 2
+        assert len(server.requests) == 2
         assert [one.error.startswith("not asked: 2 stretches in a row") for one in told] == [False] * 2 + [True] * 6
 
     def test_refusals_are_answers_and_the_rest_is_asked(self):
-        with serving(lambda *_: (400, {}, b"{}")) as server:
+        with Ears(lambda request: Answer(status=400, raw=b"{}")) as server:
             told = asr(server.url, concurrency=1, max_failures=2).transcribe(STRETCHES)
-        assert len(server.seen) == len(told) == 4
+        assert len(server.requests) == len(told) == 4
 
     def test_nobody_there_is_an_error_of_the_stretch(self):
-        with serving(length_told) as server:
+        with Ears(length_told) as server:
             pass
         (told,) = asr(server.url).transcribe(STRETCHES[:1])
         assert told.error.startswith("no connection to the server of ears")
@@ -222,31 +155,31 @@ class TestServed:
         ids=["html", "deep", "nothing", "another name", "a number", "a list", "too long"],
     )
     def test_nonsense_is_an_error(self, reply, error):
-        with serving(lambda *_: (200, {"Content-Type": "application/json"}, reply)) as server:
+        with Ears(lambda request: Answer(raw=reply)) as server:
             (told,) = asr(server.url, max_reply_bytes=200_000).transcribe(STRETCHES[:1])
             assert told.error == f"the server of ears: {error}"
 
     def test_it_is_not_led_elsewhere(self):
         with (
-            serving(length_told) as other,
-            serving(lambda *_: (307, {"Location": f"{other.url}/audio/transcriptions"}, b"")) as server,
+            Ears(length_told) as other,
+            Ears(lambda _: Answer(status=307, headers={"Location": f"{other.url}/audio/transcriptions"})) as server,
         ):
             (told,) = asr(server.url).transcribe(STRETCHES[:1])
             assert told.error == "the server of ears answers 307"
-        assert other.seen == []
+        assert other.requests == []
 
     def test_what_it_cannot_know_is_not_asked(self):
-        with serving(length_told) as server:
+        with Ears(length_told) as server:
             recogniser = asr(server.url, languages=("en",))
             assert "does not know the language 'zh'" in recogniser.transcribe(STRETCHES[:1], "zh")[0].error
             assert recogniser.transcribe([waveform(tone(50))])[0].text == ""
             assert recogniser.transcribe([]) == []
-        assert server.seen == []
+        assert server.requests == []
 
     def test_a_long_stretch_is_asked_for_in_pieces(self):
-        with serving(length_told) as server:
+        with Ears(length_told) as server:
             (told,) = asr(server.url, max_ms=400, concurrency=1).transcribe([waveform(tone(1_000))])
-        assert len(server.seen) >= 3
+        assert len(server.requests) >= 3
         assert sum(int(ms) for ms in re.findall(r"(\d+) ms", told.text)) == 1_000
 
 

@@ -15,7 +15,7 @@ from pipeline.annotate import check_run, plan_new, plan_retry, read_run, standin
 from pipeline.cards import CardUse, merged
 from pipeline.lot import Lot, Piece
 from pipeline.report import GpuReport, dataset_card, gpu_report, step_reports, totals
-from pipeline.route import CPU_GEAR, AnnotateConfig, config_row, fingerprint, route
+from pipeline.route import CPU_GEAR, config_row, fingerprint, route
 from pipeline.shards import Imprint, write_shard
 from pipeline.steps import Annotate, Decode, run_local
 from schemas.errors import ConfigError, InputError, SchemaError
@@ -48,28 +48,9 @@ from tests.make import (
     tone,
     write_wav,
 )
+from tests.runs import annotated, files_of, rows_of
 
 IMPRINT = Imprint(recipe="quick", config="sha256:0", max_shard_bytes=1 << 30)
-
-
-def annotated(folder: Path | str, output: Path | str, config: AnnotateConfig | None = None, **options: int) -> Store:
-    """The whole job in this process."""
-    config = config or quick()
-    store = store_at(str(output))
-    arguments = {"limit": None, "passed_over": Counter(), "progress": lambda n: None}
-    plans = plan_new(store, str(folder), config, **(arguments | options))
-    for _ in run_local(route(config, store.root), unfinished(store, plans)):
-        pass
-    return store
-
-
-def rows_of(store: Store) -> list:
-    return [row for shard in shards_in(store) for row in read_index(store, shard)]
-
-
-def files_of(store: Store) -> dict[str, bytes]:
-    """Every tar and index by name."""
-    return {s.name: store.read(s.name) for s in store.list("shards/") if not s.name.endswith(".json")}
 
 
 @pytest.fixture

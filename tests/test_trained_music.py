@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 
 from annotators.base import Reply, Transcript
@@ -12,10 +11,10 @@ from annotators.music import MusicConfig
 from annotators.trained_music import TrainedMusicConfig
 from schemas.record import Branch, Branches, Outcome, Profile, Word
 from schemas.span import Span
-from tests.make_clips import clip, event, plucked, quiet
+from tests.branch_parts import Answers
+from tests.make_clips import clip, event, four_chords, quiet
 
-CADENCE = ([60, 64, 67], [57, 60, 64], [53, 57, 60], [55, 59, 62])
-SONG = np.concatenate([plucked([CADENCE[beat // 4 % 4][0] - 12, *CADENCE[beat // 4 % 4]], 500) for beat in range(24)])
+SONG = four_chords([500] * 24)
 START_MS = 2_000
 SUNG, INSTRUMENTAL = Profile(music=0.9, singing=0.6), Profile(music=0.9)
 
@@ -47,16 +46,8 @@ class Writes:
         return Transcript(text=self.text, words=words, language="en", score=self.score)
 
 
-@dataclass(frozen=True)
-class Describes:
-    reply: Reply
-    model = "describes@1"
-
-    def build(self):
-        return self
-
-    def ask(self, questions):
-        return [self.reply for _ in questions]
+def describes(reply):
+    return Answers(answer=lambda _: reply)
 
 
 def song(*events, profile=INSTRUMENTAL):
@@ -156,7 +147,7 @@ def test_singing_is_looked_for_where_it_was_heard():
 
 
 def test_a_captioner_describes_it_and_each_sentence_is_a_fact():
-    annotation = said(song(), captioner=Describes(Reply(text="A calm tune on a harp. It repeats four chords.")))
+    annotation = said(song(), captioner=describes(Reply(text="A calm tune on a harp. It repeats four chords.")))
     assert annotation.caption == "A calm tune on a harp. It repeats four chords."
     assert [fact.text for fact in annotation.facts if fact.kind == "caption"] == [
         "a calm tune on a harp",
@@ -168,7 +159,7 @@ def test_a_captioner_describes_it_and_each_sentence_is_a_fact():
 
 @pytest.mark.parametrize("reply", [Reply(text="", error="no server"), Reply(text=" "), Reply(text="No music.")])
 def test_a_captioner_that_fails_costs_its_caption_alone(reply):
-    annotation = said(song(), captioner=Describes(reply))
+    annotation = said(song(), captioner=describes(reply))
     assert annotation.outcome is Outcome.OK
     assert annotation.caption == ""
     assert "caption" not in kinds(annotation)
@@ -177,7 +168,7 @@ def test_a_captioner_that_fails_costs_its_caption_alone(reply):
 
 def test_every_clip_has_its_answer_in_order_and_the_same_one_each_time():
     clips = [song(profile=SUNG), clip(quiet(3_000)), song()]
-    annotator = TrainedMusicConfig(transcriber=Writes("so far"), captioner=Describes(Reply(text="A tune."))).build()
+    annotator = TrainedMusicConfig(transcriber=Writes("so far"), captioner=describes(Reply(text="A tune."))).build()
     once, again = annotator.annotate(clips), annotator.annotate(clips[::-1])[::-1]
     assert once == again
     assert [one.outcome for one in once] == [Outcome.OK, Outcome.SKIPPED, Outcome.OK]

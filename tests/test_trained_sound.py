@@ -1,8 +1,6 @@
 """The sound branch of trained models: names, measurements, and what a captioner says."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,28 +12,23 @@ from annotators.sound import SoundConfig
 from annotators.trained_sound import TrainedSoundConfig
 from schemas.errors import ConfigError
 from schemas.record import Branches, Outcome, Profile, SpeechAnnotation
+from tests.branch_parts import Answers
 from tests.make_clips import clip, event, noise, quiet, tone
 
 BARKS = np.tile(np.r_[noise(150), quiet(350)], 5)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captions:
-    """A captioner that keeps the contract: it says what it was given, or fails at what it was not given."""
+def captions(
+    timeline: str | None = "0.50 - 1.50: a dog barks", description: str | None = "A dog barks. The room is quiet."
+) -> Answers:
+    """A captioner that says what it was given, or fails at what it was not given."""
+    said = {SOUND_TIMELINE: timeline, SOUND_DESCRIPTION: description}
 
-    timeline: str | None = "0.50 - 1.50: a dog barks"
-    description: str | None = "A dog barks. The room is quiet."
-    model: str = "captions@1"
+    def answer(question: Question) -> str | Reply:
+        text = said[question.text]
+        return Reply(text="", error="HTTP 500") if text is None else text
 
-    def build(self) -> "Captions":
-        return self
-
-    def ask(self, questions: Sequence[Question]) -> list[Reply]:
-        said = {SOUND_TIMELINE: self.timeline, SOUND_DESCRIPTION: self.description}
-        return [
-            Reply(text="", error="HTTP 500") if (text := said[question.text]) is None else Reply(text=text)
-            for question in questions
-        ]
+    return Answers(answer=answer, model="captions@1")
 
 
 def said_of(made, **changes):
@@ -122,7 +115,7 @@ def test_events_are_clipped_to_the_sound_of_the_segment():
 
 def test_a_captioner_adds_its_words_and_its_timeline():
     made = clip(BARKS, event(7_000, 9_500, "Bark"), start_ms=7_000)
-    said = said_of(made, captioner=Captions(), caption_score=0.4, timeline_score=0.6)
+    said = said_of(made, captioner=captions(), caption_score=0.4, timeline_score=0.6)
     assert said.caption == "A dog barks. The room is quiet."
     (line,) = facts_of(said, "timeline")
     assert (line.start_ms, line.end_ms, line.text, line.score) == (7_500, 8_500, "a dog barks", 0.6)
@@ -137,14 +130,14 @@ def test_a_captioner_adds_its_words_and_its_timeline():
 
 def test_only_what_is_set_is_asked():
     made = clip(quiet(2_000))
-    assert not said_of(made, captioner=Captions(), describes=False).caption
-    assert not facts_of(said_of(made, captioner=Captions(), lists=False), "timeline")
-    assert said_of(made, captioner=Captions(), lists=False, describes=False).outcome is Outcome.SKIPPED
+    assert not said_of(made, captioner=captions(), describes=False).caption
+    assert not facts_of(said_of(made, captioner=captions(), lists=False), "timeline")
+    assert said_of(made, captioner=captions(), lists=False, describes=False).outcome is Outcome.SKIPPED
 
 
 def test_times_of_a_timeline_are_clipped_and_nothing_is_lost_silently():
     lines = "0.00 - 99.00: rain\n0.50 - 0.50: a click\n5.00 - 6.00: thunder\nand so on\n1.00 - 1.50: Dog"
-    said = said_of(clip(noise(2_000), start_ms=4_000), captioner=Captions(timeline=lines, description=None))
+    said = said_of(clip(noise(2_000), start_ms=4_000), captioner=captions(timeline=lines, description=None))
     facts = facts_of(said, "timeline")
     assert [(f.text, f.start_ms, f.end_ms) for f in facts] == [
         ("rain", 4_000, 6_000),
@@ -159,23 +152,19 @@ def test_times_of_a_timeline_are_clipped_and_nothing_is_lost_silently():
 
 def test_a_captioner_that_fails_leaves_the_rest():
     made = clip(noise(2_000), event(0, 2_000, "Rain"))
-    said = said_of(made, captioner=Captions(timeline=None, description=None))
+    said = said_of(made, captioner=captions(timeline=None, description=None))
     assert [fact.label for fact in said.facts] == ["Rain"]
     assert said.outcome is Outcome.OK
     assert "HTTP 500" in said.reason
-    nothing = said_of(clip(quiet(2_000)), captioner=Captions(timeline=None, description=""))
+    nothing = said_of(clip(quiet(2_000)), captioner=captions(timeline=None, description=""))
     assert nothing.outcome is Outcome.FAILED
     assert "its reply is empty" in nothing.reason
 
 
 def test_each_clip_gets_its_own_replies_in_order():
-    @dataclass(frozen=True, slots=True, kw_only=True)
-    class Measures(Captions):
-        def ask(self, questions):
-            return [Reply(text=f"It lasts {question.waveform.duration_ms} ms.") for question in questions]
-
+    measures = Answers(answer=lambda question: f"It lasts {question.waveform.duration_ms} ms.")
     clips = [clip(noise(duration_ms)) for duration_ms in (300, 1_200, 700)]
-    annotator = TrainedSoundConfig(captioner=Measures()).build()
+    annotator = TrainedSoundConfig(captioner=measures).build()
     together = annotator.annotate(clips)
     assert [said.caption for said in together] == [f"It lasts {n} ms." for n in (300, 1_200, 700)]
     assert together == [annotator.annotate([one])[0] for one in clips]
@@ -198,7 +187,7 @@ def test_each_clip_gets_its_own_replies_in_order():
 )
 def test_whatever_a_captioner_says_stays_inside_bounds(hostile):
     made = clip(noise(1_000), start_ms=3_000)
-    said = said_of(made, captioner=Captions(timeline=hostile, description=hostile))
+    said = said_of(made, captioner=captions(timeline=hostile, description=hostile))
     assert len(said.facts) <= 64 + 12 + 1
     for fact in said.facts:
         assert made.segment.contains(fact)
@@ -219,7 +208,7 @@ def test_whatever_a_captioner_says_stays_inside_bounds(hostile):
     ],
 )
 def test_sentences_can_follow_a_time(sentence, phrase):
-    said = said_of(clip(noise(1_000)), captioner=Captions(timeline=None, description=sentence))
+    said = said_of(clip(noise(1_000)), captioner=captions(timeline=None, description=sentence))
     assert [fact.text for fact in facts_of(said, "caption")] == ([phrase] if phrase else [])
 
 

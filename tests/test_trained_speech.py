@@ -20,8 +20,8 @@ from schemas.formats.speech_caption import SpeechCaption
 from schemas.formats.transcript import parse
 from schemas.record import Outcome, Profile
 from schemas.span import Span
+from tests.branch_parts import DESCRIBED, Answers, Knows, Writes
 from tests.make_clips import clip, event, tone
-from tests.speech_parts import DESCRIBED, Answers, Knows, Writes
 
 HOUR_MS = 3_600_000
 

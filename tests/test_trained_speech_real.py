@@ -17,8 +17,8 @@ from annotators.trained_speech import StretchRules, TrainedSpeechConfig
 from schemas.formats.transcript import parse
 from schemas.record import Outcome, Profile
 from schemas.weights import Weights
-from tests.make_clips import clip, event, held_in_a_record, noise, quiet, tone
-from tests.speech_parts import DESCRIBED, Answers
+from tests.branch_parts import DESCRIBED, Answers
+from tests.make_clips import babble, clip, event, held_in_a_record, noise, quiet, tone
 
 pytestmark = pytest.mark.slow
 
@@ -27,13 +27,10 @@ pytestmark = pytest.mark.slow
 def folders(tmp_path_factory):
     import torch
 
-    from annotators.diarization.pyannote import _quiet_import
     from tests.make_pyannote import write_pipeline
     from tests.make_recognisers import tiny_ctc, tiny_whisper
 
     torch.set_num_threads(1)
-    with _quiet_import():
-        import pyannote.audio  # noqa: F401
     at = tmp_path_factory.mktemp("models")
     return {
         "whisper": tiny_whisper(at / "whisper"),
@@ -62,20 +59,14 @@ def real(folders, **changed):
     return TrainedSpeechConfig(**(parts | changed))
 
 
-def babble(duration_ms, seed=0):
-    drawn = np.random.default_rng(seed)
-    syllables = [tone(250, hz) * np.hanning(4_000) for hz in drawn.uniform(90, 400, max(1, duration_ms // 250))]
-    return np.concatenate(syllables) + noise(250 * len(syllables), 0.01, seed)
-
-
 SOUNDS = {
     "nothing at all": np.zeros(0),
     "one sample": np.full(1, 0.5),
     "a hundredth of a second": tone(10),
     "silence": quiet(2_000),
     "clipping": np.sign(noise(1_500)),
-    "syllables": babble(4_000),
-    "other syllables": babble(3_000, 1),
+    "syllables": babble(4_000, 0, 0.01),
+    "other syllables": babble(3_000, 1, 0.01),
 }
 
 
@@ -152,7 +143,8 @@ def test_words_of_the_real_parts_reach_the_transcript_where_nothing_is_doubted(f
 def test_a_served_captioner_describes_the_voices(folders):
     from annotators.captions.chat import ChatConfig
     from annotators.captions.served import ServedCaptionerConfig
-    from tests.chat_server import Answer, ChatServer
+    from tests.chat_server import ChatServer
+    from tests.local_server import Answer
 
     def answer(request):
         assert request.schema == SPEECH_SCHEMA

@@ -1,4 +1,4 @@
-"""Parts of the speech branch that keep their contracts and say what a test wants them to."""
+"""Parts of the branches of trained models that keep their contracts and say what a test wants them to."""
 
 import json
 from collections.abc import Callable, Sequence
