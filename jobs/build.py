@@ -8,8 +8,8 @@ from rich.text import Text
 
 from jobs.show import console, counting, safe
 from pipeline.instructions.build import BuildConfig, BuildReceipt, build
-from pipeline.instructions.sample import AskRules
-from pipeline.instructions.tasks import TASKS, Mix
+from schemas.asking.sample import AskRules
+from schemas.asking.tasks import TASKS, Mix
 from schemas.errors import ConfigError
 from schemas.store import store_at
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from schemas.audio import Waveform
+from schemas.gaps import gaps
 from schemas.record import Event
 from schemas.span import Span, covered_ms, union
 from segmenters.activity import ActivityRules, active, runs, stands_out_db, timbre_changes
 from segmenters.bands import band_levels_db, levels_db
 from segmenters.base import CLASSES, FRAME_MS, MUSIC, SOUND, SPEECH, TAG_MS, Change, Hearing, no_classes
-from segmenters.gaps import gaps
 from segmenters.phrases import phrase_points
 from segmenters.tagging.tagger import Tagger
 from segmenters.vad import RATE_HZ, WINDOW_MS, SileroVad, SpeechRules, at_16k, speech_spans

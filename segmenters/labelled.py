@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
 from schemas import audioset
+from schemas.gaps import gaps
 from schemas.labels import LabelledSentence, Labels
 from schemas.record import Event, Profile
 from schemas.span import Span, union
 from segmenters.base import MUSIC, SOUND, SPEECH, Hearing, Kept
-from segmenters.gaps import gaps
 
 BREATH_MS = 300  # words this close are one stretch of speech
 REST_MS = 500  # less of a detector's event, beside a label of its kind, is the edge of what was labelled

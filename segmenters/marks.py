@@ -9,10 +9,10 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from schemas.errors import ConfigError
+from schemas.gaps import gaps, joined
 from schemas.record import Event
 from schemas.span import Span
 from segmenters.base import FRAME_MS, SPEECH, Hearing, Kept
-from segmenters.gaps import gaps, joined
 from segmenters.pauses import HAIR_MS, between, other_follows, speech_edges_ms
 
 

@@ -12,10 +12,10 @@ from scipy.ndimage import uniform_filter1d
 
 from schemas.audio import Waveform
 from schemas.errors import ConfigError
+from schemas.gaps import joined
 from schemas.record import Branch, Event, Profile
 from schemas.span import Span, covered_ms
 from segmenters.base import CLASSES, FRAME_MS, SPEECH, TAG_MS, Hearing
-from segmenters.gaps import joined
 from segmenters.partials import HOP_MS, held_partials, music_scores
 from segmenters.vad import at_16k
 

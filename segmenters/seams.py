@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from schemas.gaps import gaps
 from schemas.span import Span
 from segmenters.base import FRAME_MS, Hearing
-from segmenters.gaps import gaps
 from segmenters.marks import quietness_db
 
 SHORTEST_MS = 100  # a shorter silence is none

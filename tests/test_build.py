@@ -13,10 +13,10 @@ from benchmarks.sft import check
 from jobs.build import commands
 from pipeline.instructions.build import BuildConfig, build
 from pipeline.instructions.drawing import Lots, spread, wanted
-from pipeline.instructions.sample import TaskSample
-from pipeline.instructions.tasks import Mix, TaskShare
 from pipeline.lot import Lot
 from pipeline.shards import Imprint, write_shard
+from schemas.asking.sample import TaskSample
+from schemas.asking.tasks import Mix, TaskShare
 from schemas.errors import ConfigError, InputError, SchemaError
 from schemas.record import Clip, Fact, Outcome, Profile, SoundAnnotation
 from schemas.shard import read_receipt, shards_in

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from benchmarks.sft import line_problem
 from pipeline.instructions.build import to_line
-from pipeline.instructions.kin import akin
-from pipeline.instructions.sample import AskRules
-from pipeline.instructions.tasks import ASKERS, TASKS, Mix, samples_of
-from pipeline.instructions.wordings import WORDINGS
+from schemas.asking.kin import akin
+from schemas.asking.sample import AskRules
+from schemas.asking.tasks import ASKERS, TASKS, Mix, samples_of
+from schemas.asking.wordings import WORDINGS
 from schemas.errors import ConfigError
 from schemas.formats import timeline, transcript
 from schemas.formats.speech_caption import KEYS, SpeechCaption

@@ -8,10 +8,10 @@ import pytest
 from annotators.base import Transcript
 from annotators.recognition.alignment import AlignerConfig, Unaligned, spread, unaligned
 from annotators.recognition.second import HubAsrConfig
-from annotators.recognition.stretches import SPACELESS
 from annotators.recognition.whisper import ISO_BY_WHISPER, LARGE_V3_TURBO, WhisperConfig
 from schemas.audio import Waveform
 from schemas.errors import ConfigError
+from schemas.languages import SPACELESS
 from schemas.span import Span
 from schemas.weights import Weights
 from tests.make_recognisers import (

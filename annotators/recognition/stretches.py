@@ -8,12 +8,12 @@ import numpy as np
 
 from annotators.base import Transcript
 from schemas.audio import Waveform
+from schemas.languages import SPACELESS
 from schemas.record import Word
 from schemas.span import Span
 
 RATE_HZ = 16_000  # of every recogniser here
 FRAME_MS = 20
-SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km"})  # languages written without spaces between words
 _SPACELESS_SCRIPTS = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.instructions.drawing import MAX_KEPT, Lots, lot, spread, wanted
-from pipeline.instructions.sample import AskRules, TaskSample
 from pipeline.instructions.shelves import Shelf, Trouble, Troubles, fingerprint, read_flac, records_in, shelves
-from pipeline.instructions.tasks import Mix, samples_of
+from schemas.asking.sample import AskRules, TaskSample
+from schemas.asking.tasks import Mix, samples_of
 from schemas.errors import ConfigError, InputError, SchemaError
 from schemas.rows import from_row, to_row
 from schemas.shard import shards_in

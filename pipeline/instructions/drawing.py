@@ -4,8 +4,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.instructions.sample import TaskSample, draw
-from pipeline.instructions.tasks import Mix
+from schemas.asking.sample import TaskSample, draw
+from schemas.asking.tasks import Mix
 
 MAX_KEPT = 1_000_000
 """Lots kept of a task whose share is bounded, where no number is wanted."""

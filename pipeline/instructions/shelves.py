@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.instructions.sample import draw
+from schemas.asking.sample import draw
 from schemas.errors import SchemaError
 from schemas.record import Record
 from schemas.shard import IndexRow, Receipt, Status, read_index, read_receipt, read_record

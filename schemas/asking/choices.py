@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from pipeline.instructions.heard import Heard, heard_in
-from pipeline.instructions.kin import akin, coarse_classes, related
-from pipeline.instructions.sample import AskRules, TaskSample, draw
-from pipeline.instructions.sounds import countable, drawn, starts_apart
-from pipeline.instructions.wordings import ask
 from schemas import audioset
+from schemas.asking.heard import Heard, heard_in
+from schemas.asking.kin import akin, coarse_classes, related
+from schemas.asking.sample import AskRules, TaskSample, draw
+from schemas.asking.sounds import countable, drawn, starts_apart
+from schemas.asking.wordings import ask
 from schemas.formats import choice
 from schemas.record import Branch, Outcome, Record
 

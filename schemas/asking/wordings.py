@@ -5,7 +5,7 @@ a phrase; their longer instructions are told in our words, with the same formats
 a time is `12.30 s`, so that a question can be read back.
 """
 
-from pipeline.instructions.sample import AskRules, TaskSample, draw
+from schemas.asking.sample import AskRules, TaskSample, draw
 from schemas.record import Record
 
 WORDINGS: dict[str, tuple[str, ...]] = {

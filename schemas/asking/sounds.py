@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import combinations, pairwise
 from typing import TypeVar
 
-from pipeline.instructions.heard import Heard, Named, heard_in
-from pipeline.instructions.kin import akin, coarse_classes
-from pipeline.instructions.sample import AskRules, TaskSample, draw, second, timeline_of
-from pipeline.instructions.wordings import ask
+from schemas.asking.heard import Heard, Named, heard_in
+from schemas.asking.kin import akin, coarse_classes
+from schemas.asking.sample import AskRules, TaskSample, draw, second, timeline_of
+from schemas.asking.wordings import ask
 from schemas.formats import timeline
 from schemas.record import Record
 

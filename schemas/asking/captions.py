@@ -1,7 +1,7 @@
 """The caption of the whole, each branch's own, and descriptions of voices."""
 
-from pipeline.instructions.sample import AskRules, TaskSample, line, paragraphs, second, speech_of
-from pipeline.instructions.wordings import ask
+from schemas.asking.sample import AskRules, TaskSample, line, paragraphs, second, speech_of
+from schemas.asking.wordings import ask
 from schemas.errors import SchemaError
 from schemas.formats import speech_caption
 from schemas.record import Branch, Outcome, Record

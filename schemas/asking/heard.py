@@ -7,9 +7,9 @@ for it makes some questions unfair; so is what the lesser ones say where the bes
 
 from dataclasses import dataclass
 
-from pipeline.instructions.kin import akin
-from pipeline.instructions.sample import AskRules, name_of
 from schemas import audioset
+from schemas.asking.kin import akin
+from schemas.asking.sample import AskRules, name_of
 from schemas.record import Branch, Outcome, Record
 from schemas.span import Span, covered_ms
 

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from annotators.recognition.stretches import SPACELESS
-from pipeline.instructions.languages import LANGUAGES
-from pipeline.instructions.sample import AskRules, TaskSample, line, music_of, speech_of, timeline_of
-from pipeline.instructions.wordings import ask
 from schemas import audioset
+from schemas.asking.sample import AskRules, TaskSample, line, music_of, speech_of, timeline_of
+from schemas.asking.wordings import ask
 from schemas.errors import SchemaError
 from schemas.formats import timeline, transcript
+from schemas.gaps import gaps
+from schemas.languages import LANGUAGES, SPACELESS
 from schemas.record import Fact, Record, SpeechAnnotation, Word
 from schemas.span import Span, union
-from segmenters.gaps import gaps
 
 KIND = "transcript"
 WORDS = "branches.speech.words"

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.instructions import absence, captions, choices, music, sounds, transcripts
-from pipeline.instructions.sample import AskRules, TaskSample
+from schemas.asking import absence, captions, choices, music, sounds, transcripts
+from schemas.asking.sample import AskRules, TaskSample
 from schemas.errors import ConfigError
 from schemas.record import Record
 

@@ -1,9 +1,9 @@
 """Saying that there is nothing to say, where the record is sure of it."""
 
-from pipeline.instructions.heard import heard_in
-from pipeline.instructions.kin import below
-from pipeline.instructions.sample import AskRules, TaskSample
-from pipeline.instructions.wordings import ask
+from schemas.asking.heard import heard_in
+from schemas.asking.kin import below
+from schemas.asking.sample import AskRules, TaskSample
+from schemas.asking.wordings import ask
 from schemas.record import Branch, Outcome, Record
 
 NO_SPEECH = "Nobody speaks in this recording."

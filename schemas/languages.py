@@ -1,4 +1,7 @@
-"""English names of languages by their code (ISO 639-1)."""
+"""What is to be known of languages, by their code (ISO 639-1)."""
+
+SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km"})
+"""Those written without spaces between words."""
 
 LANGUAGES = {
     "ar": "Arabic",
@@ -47,3 +50,4 @@ LANGUAGES = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
+"""Their English names."""

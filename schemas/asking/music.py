@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.instructions.sample import AskRules, TaskSample, draw, line, music_of, name_of, second, timeline_of
-from pipeline.instructions.wordings import ask
+from schemas.asking.sample import AskRules, TaskSample, draw, line, music_of, name_of, second, timeline_of
+from schemas.asking.wordings import ask
 from schemas.record import Chord, Record
 from schemas.span import Span
 
