@@ -32,14 +32,15 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.tensor import DTensor
 
 from model.weights import json_object
 from schemas.errors import CheckpointError, ConfigError
 
 STATE = "state.json"
 VERSION = 1
-FILE_BYTES = 2_000_000_000
-"""What a file holds of the whole model; a rank keeps one file in memory, twice, while it writes."""
+FILE_BYTES = 1_000_000_000
+"""What one file holds of a rank's share; while it is written, it is in memory twice."""
 
 WEIGHT = "weight/"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -116,7 +117,7 @@ class Snapshots:
 
         def check() -> None:
             body = _body(place, way_out)
-            if set(body["trained"]) != trained.keys():
+            if body["trained"] != sorted(trained):
                 raise CheckpointError(
                     f"{place} is of a run that learns {len(body['trained'])} weights, not the {len(trained)} of this "
                     "one; go on with the settings it was made with, or start a new run elsewhere"
@@ -207,13 +208,14 @@ def _put(moments: Mapping[str, Tensor], trained: Mapping[str, nn.Parameter], opt
 
 
 def _file_by_name(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """Which of a rank's files a tensor goes to, from 1."""
+    """Which of a rank's files a tensor goes to, from 1; what the first rank says holds for all."""
     index, held_bytes = 1, 0
     files: dict[str, int] = {}
     for name, tensor in tensors.items():
-        if held_bytes and held_bytes + tensor.nbytes > FILE_BYTES:
+        num_bytes = (tensor.to_local() if isinstance(tensor, DTensor) else tensor).nbytes
+        if held_bytes and held_bytes + num_bytes > FILE_BYTES:
             index, held_bytes = index + 1, 0
-        held_bytes += tensor.nbytes
+        held_bytes += num_bytes
         files[name] = index
     return files
 
@@ -255,8 +257,9 @@ def _body(place: Path, way_out: str) -> dict[str, JSON]:
     except CheckpointError as error:
         raise CheckpointError(f"{error}; {way_out}") from error
     kinds = {"version": int, "step": int, "state": dict, "lanes": dict, "trained": list, "num_bytes": dict}
-    if wrong := [name for name, kind in kinds.items() if not isinstance(body.get(name), kind)]:
-        raise CheckpointError(f"{place / STATE} has no {wrong[0]}; {way_out}")
+    wrong = [name for name, kind in kinds.items() if not isinstance(body.get(name), kind)]
+    if wrong or not all(lane.isdecimal() for lane in body["lanes"]):
+        raise CheckpointError(f"{place / STATE} has no {', '.join(wrong) or 'lanes that are numbered'}; {way_out}")
     if body["version"] != VERSION:
         raise CheckpointError(f"{place} is of version {body['version']} and this reads {VERSION}; {way_out}")
     found = {path.name: path.stat().st_size for path in place.glob("*.safetensors")}
