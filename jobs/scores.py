@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from jobs.show import console, safe
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from model.evaluation.scores import Metric, TaskScore
 
 VERSION = 1
+WIDE = 400  # columns: however narrow a terminal is, numbers are never cut
 MAX_TOLD = 20  # sentences that are printed; all are in the file
 
 
@@ -82,7 +84,7 @@ def _row(task: "TaskScore") -> dict[str, Any]:
 
 def tell(scored: Sequence[Scored], told: Sequence[str], num_items: int, out: Path) -> None:
     """The table, what is to be noted, and the last line; ends the command with 1 where not all could be scored."""
-    console.print(_table(scored))
+    Console(width=max(console.width, WIDE), highlight=False).print(_table(scored))
     for one in scored:
         for task in one.tasks:
             if task.categories:

@@ -30,7 +30,7 @@ def ratio(
     """Sum of numerators by sum of denominators; `groups` names each one's recording, without it each is its own."""
     if not len(numerators) == len(denominators) == (len(groups) or len(numerators)):
         raise ValueError(f"{len(numerators)} numerators, {len(denominators)} denominators, {len(groups)} groups")
-    names = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    names = {name: place for place, name in enumerate(sorted(set(groups)))}  # whatever order they come in
     place = np.array([names[name] for name in groups] if groups else range(len(numerators)), int)
     num_groups = int(place.max()) + 1 if len(place) else 0
     above = np.bincount(place, np.asarray(numerators, float), num_groups)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from model.evaluation import score_answers, score_speech
 from model.evaluation.items import Pair
 from model.evaluation.scores import TaskScore
+from schemas.asking.tasks import TASKS
 
 Scorer = Callable[[str, Sequence[Pair]], TaskScore]
 
@@ -40,14 +41,18 @@ def scorer_of(task: str, *, has_options: bool) -> Scorer | None:
 
 
 def scores_of(pairs: Iterable[Pair]) -> tuple[list[TaskScore], dict[str, int]]:
-    """A score of each task, in the order they come, and how many items there are of tasks that nothing scores."""
-    by_task: dict[tuple[str, bool], list[Pair]] = {}
+    """A score of each task, in the order of all, and how many items there are of tasks that nothing scores."""
+    by_task: dict[tuple[str, bool], list[Pair]] = {}  # by name, and whether there are options
     for pair in pairs:
         by_task.setdefault((pair.item.task, bool(pair.item.options)), []).append(pair)
     scored, unscored = [], {}
-    for (task, has_options), asked in by_task.items():
+    for (task, has_options), asked in sorted(by_task.items(), key=lambda one: (_rank(one[0][0]), one[0])):
         if scorer := scorer_of(task, has_options=has_options):
             scored.append(scorer(task, asked))
         else:
             unscored[task] = len(asked)
     return scored, unscored
+
+
+def _rank(task: str) -> int:
+    return TASKS.index(task) if task in TASKS else len(TASKS)
