@@ -12,6 +12,7 @@ is not published, are told and not asked.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,8 @@ def read(folder: Path) -> Benchmark:
         for number, row in enumerate(_rows(file, passed_over), start=1):
             where = f"{file.relative_to(folder)}, question {number}"
             if not isinstance(row, Mapping) or not _first(row, _QUESTION):
-                passed_over.append(
-                    f"{where}: it has no question; it has {shown(sorted(map(str, row)) if row else row)}"
-                )
+                found = sorted(map(str, row)) if isinstance(row, Mapping) else row
+                passed_over.append(f"{where}: it has no question; it has {shown(found)}")
                 continue
             read = _question(row, folder, file, number)
             if isinstance(read, str):
@@ -118,7 +118,8 @@ def _rows(file: Path, passed_over: list[str]) -> Iterator[Any]:
                 yield from (json.loads(line) for line in lines if line.strip())
         else:
             found = json.loads(file.read_text(encoding="utf-8"))
-            yield from found if isinstance(found, list) else found.get("data", []) if isinstance(found, dict) else []
+            listed = found.get("data") if isinstance(found, dict) else found
+            yield from listed if isinstance(listed, list) else []
     except (OSError, ValueError, RecursionError) as error:  # Arrow's errors are of these
         passed_over.append(f"{file.name} cannot be read: {error}")
 
@@ -202,8 +203,9 @@ def _located(name: str, *folders: Path) -> Path | None:
     for folder in folders:
         for start in range(len(parts)):
             for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
-                if (path := place.joinpath(*parts[start:])).is_file():
-                    return path
+                with suppress(OSError):  # as a name that is too long
+                    if (path := place.joinpath(*parts[start:])).is_file():
+                        return path
     return None
 
 

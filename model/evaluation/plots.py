@@ -58,7 +58,7 @@ def _systems(scores: Mapping[str, Sequence[TaskScore]]) -> Any:
         axis.set_yticks(range(len(rows)), list(rows))
         axis.invert_yaxis()
         axis.set_title(title, fontsize=10, loc="left")
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
@@ -68,7 +68,7 @@ def _shifts(scores: Mapping[str, Sequence[TaskScore]]) -> Any:
     if not tasks:
         return None
     figure, axes = _figure(len(tasks), (8, 1.2 + 2.0 * len(tasks)))
-    edges = [edge * WIDE_MS / 40 for edge in range(-40, 41)]
+    edges = [(edge - 0.5) * WIDE_MS / 40 for edge in range(-40, 42)]  # one bar around 0
     for task, axis in zip(tasks, axes, strict=True):
         for system, colour in _coloured(scores):
             for found in scores[system]:
@@ -94,7 +94,8 @@ def _lengths(scores: Mapping[str, Sequence[TaskScore]]) -> Any:
                     rates = [100 * one.errors / max(1, one.num_reference) for one in found.lengths]
                     axis.plot(places, rates, "o-", color=colour, label=system)
         spans = [*(f"{a}-{b} s" for a, b in pairwise(LENGTHS_S)), f"over {LENGTHS_S[-1]} s"]
-        axis.set_xticks(range(len(spans)), spans, fontsize=8)
+        last = max(LENGTHS_S.index(one.from_s) for found in scores.values() for t in found for one in t.lengths)
+        axis.set_xticks(range(last + 1), spans[: last + 1], fontsize=8)
         axis.set_ylim(bottom=0)
         axis.set_title(f"{task}: errors in % of the reference, by duration", fontsize=10, loc="left")
         axis.legend(fontsize=8)
@@ -122,7 +123,7 @@ def _classes(scores: Mapping[str, Sequence[TaskScore]]) -> Any:
     axis.set_yticks(range(len(labels)), [f"{_short(label)} ({counts[label]:,})" for label in labels])
     axis.invert_yaxis()
     axis.set_title("event F1 in %, by class (with how many there are)", fontsize=10, loc="left")
-    axis.legend(fontsize=8)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
