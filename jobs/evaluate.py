@@ -1,8 +1,7 @@
 """`earmark evaluate`: a checkpoint asked what annotated shards or a benchmark know, and answers scored."""
 
-import dataclasses
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.answers import Asking, answers_of, others
 from jobs.model import check_installed
 from jobs.scores import score, tell, write
 from jobs.show import Counting, counting, safe
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from model.mel import Floats
 
 NEEDED = {"jiwer": "jiwer", "pyannote": "pyannote.metrics", "matplotlib": "matplotlib"}
-PREDICTIONS = "predictions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,32 +56,31 @@ def evaluate(
 ) -> None:
     """Score a checkpoint, or answers that other systems gave, against annotated shards or a benchmark.
 
-    Missing answers count as wrong. FOLDER gets predictions/TASK.jsonl, scores.json and plots.
+    Missing answers count as wrong. FOLDER gets predictions/TASK.jsonl, scores.json and plots; the same command goes on
+    where one was stopped.
 
     \b
     earmark evaluate checkpoints/small --data shards/ --out evaluation/small
     earmark evaluate --predictions evaluation/small --predictions peers/whisper --data shards/ --tasks transcribe
     """
-    _check(checkpoint, data, predictions or [], out)
+    _check(checkpoint, data, predictions or [])
     wanted = _named(tasks)
     with counting("reading records:") as progress:
         place = _place(data, wanted, limit, progress) if data else None
     systems: list[System] = []
-    if checkpoint and place:
-        systems.append(
-            _asked(
-                checkpoint,
-                place,
-                out,
-                max_new_tokens=max_new_tokens,
-                thinking_budget=thinking_budget,
-                time_markers=time_markers,
-                device=device,
-                dtype=dtype,
-                compiled=compiled,
-            )
+    if checkpoint and data and place:
+        asking = Asking(
+            checkpoint=checkpoint,
+            data=data,
+            max_new_tokens=max_new_tokens,
+            thinking_budget=thinking_budget,
+            time_markers=time_markers,
+            device=device,
+            dtype=dtype,
+            compiled=compiled,
         )
-    systems += _others(predictions or [], taken={system.name for system in systems})
+        systems.append(answers_of(asking, place.items, place.mels_of, out))
+    systems += others(predictions or [], taken={system.name for system in systems})
     from model.evaluation.items import items_of
 
     told = list(place.troubles) if place else []
@@ -170,97 +168,10 @@ def _limited(items: "Sequence[Item]", limit: int | None) -> "list[Item]":
     return [item for item in items if item.id in kept]
 
 
-# ----------------------------------------------------------------------------------------------- who answers
-
-
-def _asked(
-    checkpoint: Path,
-    place: Place,
-    out: Path,
-    *,
-    max_new_tokens: int,
-    thinking_budget: int | None,
-    time_markers: bool,
-    device: str | None,
-    dtype: str | None,
-    compiled: bool,
-) -> "System":
-    """The checkpoint's answers, written as they come."""
-    from rich.console import Console
-
-    from jobs.ask import device_called, dtype_called, loaded, threads_for
-    from model.evaluation.answering import answers_to
-    from model.evaluation.items import write_line
-    from model.generate import Generator
-    from model.tokens import Tokenizer
-
-    tokenizer = Tokenizer.open(checkpoint)
-    model = loaded(checkpoint, dtype_called(dtype), device_called(device), Console(stderr=True, highlight=False))
-    generator = Generator(model, tokenizer, compiled=compiled)
-    lines: dict[str, list[str]] = {}
-    troubles = []
-    (out / PREDICTIONS).mkdir(parents=True, exist_ok=True)
-    with threads_for(model), counting(f"answers of {len(place.items):,}:") as progress:
-        answers = answers_to(
-            generator,
-            place.items,
-            place.mels_of,
-            max_new_tokens=max_new_tokens,
-            thinking_budget=thinking_budget,
-            time_markers=time_markers and tokenizer.time_markers,
-        )
-        for number, answered in enumerate(answers, start=1):
-            more = {"thinking": answered.thinking, "finish": answered.finish, "reason": answered.reason}
-            line = write_line(answered.item, answered.text, **{name: value for name, value in more.items() if value})
-            with (out / PREDICTIONS / f"{answered.item.task}.jsonl").open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-            lines.setdefault(answered.item.task, []).append(line)
-            if answered.reason:
-                troubles.append(f"{answered.item.id} could not be asked: {answered.reason}")
-            progress(number)
-    from model.evaluation.items import read_system
-
-    system = read_system(_name_of(checkpoint), ((task, task, told) for task, told in lines.items()))
-    return dataclasses.replace(system, troubles=(*system.troubles, *troubles))
-
-
-def _others(folders: Sequence[Path], taken: set[str]) -> "Iterator[System]":
-    from model.evaluation.items import read_system
-
-    for folder in folders:
-        place = folder / PREDICTIONS if (folder / PREDICTIONS).is_dir() else folder
-        files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
-        if not files or not all(file.is_file() for file in files):
-            raise InputError(
-                f"{safe(str(folder))} holds no predictions: a folder with TASK.jsonl files, or one such file"
-            )
-        base = _name_of(folder.parent if folder.name == PREDICTIONS else folder)
-        name = next(name for name in _numbered(base) if name not in taken)
-        taken.add(name)
-        yield read_system(name, ((safe(str(file)), file.stem, _lines(file)) for file in files))
-
-
-def _lines(file: Path) -> Iterator[str]:
-    try:
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            yield from lines
-    except OSError as error:
-        raise InputError(f"{safe(str(file))} cannot be read: {error.strerror or error}") from error
-
-
-def _name_of(path: Path) -> str:
-    return safe(path.resolve().name.removesuffix(".jsonl")) or "system"
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name} {number}" for number in range(2, 10_000))
-
-
 # ------------------------------------------------------------------------------------------ behind the door
 
 
-def _check(checkpoint: Path | None, data: str | None, predictions: Sequence[Path], out: Path) -> None:
+def _check(checkpoint: Path | None, data: str | None, predictions: Sequence[Path]) -> None:
     missing = [whole for name, whole in NEEDED.items() if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -273,11 +184,6 @@ def _check(checkpoint: Path | None, data: str | None, predictions: Sequence[Path
         raise ConfigError("there is nothing to ask the checkpoint: give --data with annotated shards or a benchmark")
     if checkpoint:
         check_installed()
-        if any((out / PREDICTIONS).glob("*.jsonl")):
-            raise ConfigError(
-                f"{safe(str(out))} holds predictions already: score them with --predictions {safe(str(out))}, "
-                "or name another --out"
-            )
 
 
 def _named(tasks: str | None) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ def write(out: Path, scored: Sequence[Scored], told: Sequence[str]) -> None:
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "scores.json").write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        (out / "scores.json").write_text(text, encoding="utf-8", errors="backslashreplace")  # as JSON spells it
         for name, png in plots_of({one.name: one.tasks for one in scored}):
             (out / name).write_bytes(png)
     except OSError as error:

@@ -191,6 +191,7 @@ def test_it_is_asked_as_published():
     )
 
 
+@pytest.mark.slow
 def test_a_benchmark_is_scored_by_category_and_what_cannot_be_read_is_wrong(tmp_path):
     write_fresh("tiny", tmp_path / "tiny")
     place = mmau(tmp_path / "mmau")
@@ -215,6 +216,7 @@ def test_a_benchmark_is_scored_by_category_and_what_cannot_be_read_is_wrong(tmp_
     assert "sound 100.0 % of 1" in printed
 
 
+@pytest.mark.slow
 def test_open_questions_end_with_a_note(tmp_path):
     write_fresh("tiny", tmp_path / "tiny")
     place = mmau_pro(tmp_path / "pro")

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from jobs import cli
 from jobs.model import write_fresh
-from model.evaluation.items import read_line
+from schemas.store import store_at
 from tests.make import beeps, write_wav
 from tests.test_sidecar import annotated, with_labels
 
+pytestmark = pytest.mark.slow
 torch.set_num_threads(1)
 
 TALK = {
@@ -30,6 +31,9 @@ TALK = {
     ],
     "events": [{"start": 4.5, "end": 5.4, "label": "Bark"}, {"start": 5.2, "end": 6.4, "label": "Siren"}],
 }
+
+
+SHORT = ("--max-new-tokens", 6)
 
 
 def earmark(*arguments: object) -> tuple[int, str]:
@@ -61,7 +65,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def asked(place) -> tuple[int, str]:
-    return earmark(place / "tiny", "--data", place / "shards", "--out", place / "out", "--max-new-tokens", 6)
+    return earmark(place / "tiny", "--data", place / "shards", "--out", place / "out", *SHORT)
 
 
 def lines_of(folder: Path) -> dict[str, list[dict]]:
@@ -170,6 +174,21 @@ def test_a_limit_asks_the_same_of_everybody(place, asked, tmp_path):
     assert all(task["num_items"] == 1 for task in scores(tmp_path / "one")[0]["tasks"])
 
 
+def test_a_stopped_run_goes_on_and_ends_the_same(place, asked, tmp_path):
+    shutil.copytree(place / "out", tmp_path / "out")
+    kept, gone, torn = (tmp_path / "out" / "predictions" / f"{task}.jsonl" for task in ("when", "count", "transcribe"))
+    before, stamp = gone.read_bytes(), kept.stat().st_mtime_ns
+    gone.unlink()
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:-40])
+    code, printed = earmark(*(place / "tiny", "--data", place / "shards"), "--out", tmp_path / "out", *SHORT)
+    assert code == 0, printed
+    assert gone.read_bytes() == before
+    assert torn.read_bytes() == whole
+    assert kept.stat().st_mtime_ns == stamp
+    assert scores(tmp_path / "out") == scores(place / "out")
+
+
 def test_without_time_markers_it_still_answers(place, tmp_path):
     data = ("--data", place / "shards", "--tasks", "count", "--max-new-tokens", 2)
     code, printed = earmark(place / "tiny", *data, "--no-time-markers", "--out", tmp_path / "out")
@@ -195,7 +214,7 @@ def test_sound_that_cannot_be_read_is_told_and_counts_as_wrong(place, asked, tmp
         (["{place}/tiny", "--data", "{place}/shards", "--tasks", "transcrib"], "there is no task 'transcrib'"),
         (["{place}/tiny", "--data", "{place}/nowhere"], "is no folder of a benchmark"),
         (["{place}/tiny", "--data", "{place}/in"], "holds no multiple-choice questions"),
-        (["{place}/tiny", "--data", "{place}/shards", "--out", "{place}/out"], "holds predictions already"),
+        (["{place}/tiny", "--data", "{place}/shards", "--out", "{place}/out"], "holds answers of another checkpoint"),
         (["--predictions", "{place}/in"], "holds no predictions"),
         (["--predictions", "{place}/out", "--tasks", "nothing"], "there is nothing to score"),
     ],
@@ -206,6 +225,13 @@ def test_wrong_calls_are_told_in_a_sentence(place, asked, arguments, words):
     assert words in printed
 
 
-def test_another_system_needs_only_key_task_and_text():
-    read = read_line('{"key": "a-1-2", "prediction": "<think>hm</think> hello"}', 1, "transcribe")
-    assert (read.id, read.task, read.answer) == ("a-1-2.transcribe.0", "transcribe", "hello")
+def test_shards_in_a_bucket_are_asked_alike(place, asked, bucket, tmp_path):
+    store = store_at(f"s3://{bucket}/shards")
+    for file in (place / "shards").rglob("*"):
+        if file.is_file():
+            store.put(str(file.relative_to(place / "shards")), file.read_bytes())
+    data = ("--data", f"s3://{bucket}/shards", "--tasks", "when,transcribe")
+    code, printed = earmark(place / "tiny", *data, "--out", tmp_path / "out", *SHORT)
+    assert code == 0, printed
+    here, there = lines_of(tmp_path / "out"), lines_of(place / "out")
+    assert here == {task: there[task] for task in ("transcribe", "when")}
