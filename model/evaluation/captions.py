@@ -46,33 +46,32 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactsTold:
-    """`shifts_ms`: named minus true start, of each fact told in a sentence that names a time."""
+class Told:
+    """Whether a caption tells a fact; `shift_ms` is named minus true start, None where no time is named with it."""
 
-    num_facts: int
-    num_told: int
-    shifts_ms: tuple[int, ...]
+    is_told: bool
+    shift_ms: int | None = None
 
     @property
-    def num_in_time(self) -> int:
-        return sum(abs(shift) <= IN_TIME_MS for shift in self.shifts_ms)
+    def is_in_time(self) -> bool:
+        return self.shift_ms is not None and abs(self.shift_ms) <= IN_TIME_MS
 
 
-def facts_told(facts: Sequence[Evidence], caption: str) -> FactsTold:
-    """Which facts some sentence tells: by a name of its label, or by half of its words in their order.
+def facts_told(facts: Sequence[Evidence], caption: str) -> tuple[Told, ...]:
+    """What becomes of each fact: some sentence tells it by a name of its label, or by half of its words in their order.
 
     Of the times that the sentence names ("at 3.2 s", "from 0.3 to 4.3 s", "[00:03]"), the nearest to the fact's start
     counts; of several sentences that tell it, the nearest too. Lengths ("for 3 s") are no times. So this flatters a
     caption that strews times: read it beside the other scores. It does not see what is told and is not so.
     """
     sentences = [(_stems(sentence), _times_ms(sentence)) for sentence in _SENTENCE.split(caption) if sentence.strip()]
-    num_told, shifts = 0, []
+    found = []
     for fact in facts:
         telling = [times_ms for words, times_ms in sentences if _tells(words, fact)]
-        num_told += bool(telling)
-        if named := [time_ms for times_ms in telling for time_ms in times_ms]:
-            shifts.append(min((time_ms - fact.start_ms for time_ms in named), key=lambda shift: (abs(shift), shift)))
-    return FactsTold(num_facts=len(facts), num_told=num_told, shifts_ms=tuple(shifts))
+        shifts = [time_ms - fact.start_ms for times_ms in telling for time_ms in times_ms]
+        nearest = min(shifts, key=lambda shift: (abs(shift), shift), default=None)
+        found.append(Told(is_told=bool(telling), shift_ms=nearest))
+    return tuple(found)
 
 
 def rouge_l(reference: str, predicted: str) -> float:

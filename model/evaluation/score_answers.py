@@ -130,16 +130,24 @@ def prose(task: str, pairs: Sequence[Pair]) -> TaskScore:
     """Captions."""
     references, texts = [pair.item.reference for pair in pairs], [pair.text for pair in pairs]
     groups = groups_of(pairs)
-    told = [captions.facts_told(pair.item.evidence, pair.text) for pair in pairs]
-    num_facts = [one.num_facts for one in told]
+    told = [_facts_told(pair) for pair in pairs]
+    timed = [[one for true, one in both if true.is_in_time] for both in told]
+    shifts = [[one.shift_ms for one in found if one.shift_ms is not None] for found in timed]
     likeness = [captions.rouge_l(*both) for both in zip(references, texts, strict=True)]
     is_weighed = any(captions.cider_d(references, references))  # few references that are alike tell nothing apart
     metrics = [
         mean_share("ROUGE-L", pairs, likeness),
         plain("CIDEr-D", mean(captions.cider_d(references, texts) if is_weighed else (), groups if is_weighed else ())),
-        share("facts told", pairs, [one.num_told for one in told], num_facts),
-        share("facts told in time", pairs, [one.num_in_time for one in told], num_facts),
-        mean_shift("time error", pairs, [one.shifts_ms for one in told]),
+        share(
+            "facts told", pairs, [sum(one.is_told for _, one in both) for both in told], [len(both) for both in told]
+        ),
+        share(
+            "facts told in time",
+            pairs,
+            [sum(one.is_in_time for one in found) for found in timed],
+            [len(found) for found in timed],
+        ),
+        mean_shift("time error", pairs, shifts),
     ]
     score = _simple(task, pairs, metrics)
     return TaskScore(
@@ -147,7 +155,7 @@ def prose(task: str, pairs: Sequence[Pair]) -> TaskScore:
         num_items=score.num_items,
         num_missing=score.num_missing,
         metrics=score.metrics,
-        shifts_ms=tuple(shift for one in told for shift in one.shifts_ms),
+        shifts_ms=tuple(shift for found in shifts for shift in found),
     )
 
 
@@ -203,6 +211,13 @@ def _f1(name: str, pairs: Sequence[Pair], found: Sequence[Sequence[sounds.Found]
     right = [2 * sum(one.right for one in clip) for clip in found]
     every = [sum(2 * one.right + one.wrong + one.missed for one in clip) for clip in found]
     return share(name, pairs, right, every)
+
+
+def _facts_told(pair: Pair) -> list[tuple[captions.Told, captions.Told]]:
+    """Of each fact that the reference tells: what became of it there, and in the prediction."""
+    evidence = pair.item.evidence
+    both = (captions.facts_told(evidence, text) for text in (pair.item.reference, pair.text))
+    return [(true, one) for true, one in zip(*both, strict=True) if true.is_told]
 
 
 def _clip(pair: Pair) -> sounds.Clip:
