@@ -13,9 +13,11 @@ import json
 import math
 import os
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,8 @@ LINES = "log.jsonl"
 CURVES = "tensorboard"
 SMOOTHED_STEPS = 20
 """What the terminal shows is the mean of the last so many steps."""
+FOLLOW_S = 1.0
+"""Between two looks at the log of another process."""
 PLAIN_STEPS = 10
 """Steps between two lines where there is no terminal to draw a bar on."""
 
@@ -141,10 +145,49 @@ class RunLog:
         return SummaryWriter(str(folder), purge_step=resume_step + 1)
 
 
+@contextmanager
+def followed(folder: Path, console: Console) -> Iterator[None]:
+    """Tells in this process's terminal what another one logs in `folder`, line by line, while the block lasts."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        told, last = _last_step(folder), deque[StepReport](maxlen=SMOOTHED_STEPS)
+        while True:
+            leaving = ended.wait(FOLLOW_S)
+            for body in read(folder / LINES):
+                if body["step"] <= told:
+                    continue
+                told = body["step"]
+                last.append(report_of(body))
+                if told % PLAIN_STEPS == 0 or told in (1, body["steps"]):
+                    console.print(progress(last, body["peak_flops"]), markup=False)
+            if leaving:
+                return
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        follower.join()
+
+
+def _last_step(folder: Path) -> int:
+    return max((body["step"] for body in read(folder / LINES)), default=0)
+
+
+def report_of(body: Mapping[str, Any]) -> StepReport:
+    """The report that a line of the log holds; what was not finite is told as not a number."""
+    values: dict[str, Any] = {field.name: body[field.name] for field in dataclasses.fields(StepReport)}
+    whole = {name: math.nan if value is None else value for name, value in values.items()}
+    return StepReport(**{**whole, "losses": {name: (total, count) for name, (total, count) in body["losses"].items()}})
+
+
 def line(report: StepReport, peak_flops: float | None) -> dict[str, Any]:
     """What the log holds of a step, floats to the bit; those that are not finite become null, which JSON has."""
     body = dataclasses.asdict(report) | {"losses": {name: list(loss) for name, loss in report.losses.items()}}
-    body |= {"tokens_per_s": report.tokens_per_s, "mfu": report.mfu(peak_flops)}
+    body |= {"tokens_per_s": report.tokens_per_s, "mfu": report.mfu(peak_flops), "peak_flops": peak_flops}
     return {name: _finite(value) for name, value in body.items()}
 
 
