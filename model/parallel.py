@@ -54,6 +54,11 @@ def shard(
         spread(layer)
     spread(model.lm_head)
     spread(model)
-    for part, entrance in ((model, "hear"), (model, "read"), (model.lm_head, "loss")):  # called beside `forward`
+    for part, entrance in (
+        (model, "hear"),
+        (model, "read"),
+        (model.lm_head, "loss"),
+        (model.lm_head, "logprobs"),
+    ):  # called beside `forward`
         register_fsdp_forward_method(part, entrance)
     return model
