@@ -87,7 +87,7 @@ def importance_weights(before_N: Tensor, drawn_N: Tensor, config: DapoConfig) ->
     top-p. `before_N`: the trainer's log-probabilities before the first update. `drawn_N`: those of
     `Answer.sampling_logprobs`.
     """
-    ratio_N = (before_N.detach() - drawn_N).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    ratio_N = (before_N - drawn_N).detach().clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
     return ratio_N.clamp(config.weight_min, config.weight_max)
 
 
