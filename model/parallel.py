@@ -1,10 +1,12 @@
 """One model over many devices, and compiled: functions that take the model. `model.py` knows of neither."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.utils.checkpoint import checkpoint
 
 from model.model import AudioLM
@@ -62,3 +64,21 @@ def shard(
     ):  # called beside `forward`
         register_fsdp_forward_method(part, entrance)
     return model
+
+
+@contextmanager
+def gathered(model: AudioLM) -> Iterator[None]:
+    """Every rank holds all weights while this lasts, so each may answer by itself, for as long as it likes.
+
+    A model that is not sharded is left as it is. All ranks must enter and leave together.
+    """
+    parts = [part for part in model.modules() if isinstance(part, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.reshard()
+            part.set_reshard_after_forward(True, recurse=False)

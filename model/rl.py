@@ -25,6 +25,7 @@ from model import ranks
 from model.dapo import DapoConfig, advantages, differ, overlong, policy_loss
 from model.generate import Answer, Generator, Request
 from model.model import AudioLM
+from model.parallel import gathered
 from model.rewards import Reward, RewardConfig, reward
 from model.rl_report import RlReport, Tally
 from model.rollouts import Pack, Rollout, idle_pack, logprobs, packed
@@ -57,7 +58,6 @@ class RlConfig:
     minibatches: int = 4  # updates a step
     pack_tokens: int = 16_384  # read at once with gradient
     answering_tokens: int = 65_536  # room for keys and values of answers drawn at once
-    learning_rate: float = 1e-6  # DAPO's
     max_grad_norm: float = 1.0
     seed: int = 0
     dapo: DapoConfig = field(default_factory=DapoConfig)
@@ -77,6 +77,8 @@ class RlConfig:
             raise ConfigError("sampling.temperature is 0: all answers to a prompt would be the same; 1.0 is usual")
         if not 1 <= self.over_sampling < math.inf:
             raise ConfigError(f"over_sampling is {self.over_sampling}; it must be at least 1")
+        if not 0 < self.max_grad_norm < math.inf:
+            raise ConfigError(f"max_grad_norm is {self.max_grad_norm}; it must be above 0")
         if self.dapo.overlong_buffer_tokens > self.sampling.max_new_tokens:
             raise ConfigError(
                 f"dapo.overlong_buffer_tokens is {self.dapo.overlong_buffer_tokens}, more than the "
@@ -125,7 +127,8 @@ def reinforce(
         tally, begun_s = Tally(), time.perf_counter()
 
         # answers, until enough groups stand whose rewards differ
-        groups = draw(generator, prompts, config, progress)
+        with gathered(model):
+            groups = draw(generator, prompts, config, progress)
         if not ranks.largest(len(groups)):
             return
         learnt = [group for group in groups if differ(group.rewards)][: ranks.share_of(config.prompts_per_step)]
