@@ -81,11 +81,8 @@ def reward(sample: TaskSample, text: str, config: RewardConfig, *, thought: str 
 
     An empty answer is worth 0 in every part, whatever was thought. Raises ConfigError for a task that has no rule.
     """
-    judge = JUDGES.get(sample.task)
-    if judge is None:
-        raise ConfigError(
-            f"{sample.id}: answers to {sample.task!r} cannot be checked by a rule; learn from {', '.join(JUDGES)}"
-        )
+    check_has_rule(sample)
+    judge = JUDGES[sample.task]
     is_answer = 0 < len(text) <= MAX_ANSWER_CHARS and bool(text.strip())
     parts = judge(sample, text if is_answer else "", config)
     if config.thoughts_wanted:
@@ -94,6 +91,14 @@ def reward(sample: TaskSample, text: str, config: RewardConfig, *, thought: str 
     weight = math.fsum(getattr(config, name) for name in parts)
     total = math.fsum(getattr(config, name) * value for name, value in parts.items()) / weight
     return Reward(total=total, parts=parts)
+
+
+def check_has_rule(sample: TaskSample) -> None:
+    """Raises ConfigError where no rule can tell how good an answer to `sample` is."""
+    if sample.task not in JUDGES:
+        raise ConfigError(
+            f"{sample.id}: answers to {sample.task!r} cannot be checked by a rule; learn from {', '.join(JUDGES)}"
+        )
 
 
 # ------------------------------------------------------------------------------------------- one kind of answer each
@@ -111,9 +116,9 @@ def _symbol(sample: TaskSample, text: str, config: RewardConfig) -> Parts:
 
 def _number(sample: TaskSample, text: str, config: RewardConfig) -> Parts:
     """A count. In a sentence it is right where it is the only number there."""
-    found = {number.lstrip("0") for number in re.findall("[0-9]+", alike(text))}
+    found = set(re.findall("[0-9]+", alike(text)))
     is_alone = re.fullmatch("[0-9]+", text.strip(), re.ASCII) is not None
-    return {"format": float(is_alone), "correct": float(found == {sample.answer.lstrip("0")})}
+    return {"format": float(is_alone), "correct": float(found == {sample.answer})}
 
 
 def _tempo(sample: TaskSample, text: str, config: RewardConfig) -> Parts:

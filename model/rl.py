@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
+from typing import Self
 
 import torch
 from torch.distributed.tensor import DTensor
@@ -24,9 +25,11 @@ from torch.distributed.tensor import DTensor
 from model import ranks
 from model.dapo import DapoConfig, advantages, differ, overlong, policy_loss
 from model.generate import Answer, Generator, Request
+from model.mel import Floats
 from model.model import AudioLM
 from model.parallel import gathered
-from model.rewards import Reward, RewardConfig, reward
+from model.prompt import question, render
+from model.rewards import Reward, RewardConfig, check_has_rule, reward
 from model.rl_report import RlReport, Tally
 from model.rollouts import Pack, Rollout, idle_pack, logprobs, packed
 from model.sampling import Sampling, row_seed
@@ -39,10 +42,19 @@ PUBLISHED_SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=50, max_new_toke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RlPrompt:
-    """What is asked, and by what its answers are judged."""
+    """What is asked, and by what its answers are judged. Raises ConfigError for a task that has no rule."""
 
     request: Request
     sample: TaskSample
+
+    def __post_init__(self) -> None:
+        check_has_rule(self.sample)
+
+    @classmethod
+    def of(cls, sample: TaskSample, mels: tuple[Floats, ...], tokenizer: Tokenizer) -> Self:
+        """The question of `sample` about these log-mels, (128, frames) each, in the published layout."""
+        asked = question(sample.question, [mel.shape[1] for mel in mels])
+        return cls(request=Request(prompt=render(asked, tokenizer), mels=mels), sample=sample)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

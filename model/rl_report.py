@@ -32,7 +32,7 @@ class RlReport:
     groups_kept_share: float  # of them, whose rewards differ
     groups_learnt: int  # kept ones, without those beyond what was wanted
     loss: float  # a token
-    entropy: float  # a token, in nats
+    entropy: float  # a token that is learnt from, in nats
     clip_share: float  # tokens that have no gradient because of the clip
     heaviest_share: float  # tokens whose importance weight is at its upper bound
     grad_norm: float  # before clipping, over the updates that were made

@@ -209,3 +209,12 @@ def test_long_answers_are_punished_in_what_is_learnt_and_not_in_what_is_reported
 def test_settings_that_cannot_work_are_refused_by_name(wrong, says):
     with pytest.raises(ConfigError, match=says):
         replace(CONFIG, **wrong)
+
+
+def test_a_question_whose_answers_no_rule_can_check_is_refused_before_anything_is_drawn():
+    prompt = next(prompts())
+    with pytest.raises(ConfigError, match=r"caption.*cannot be checked"):
+        replace(prompt, sample=replace(prompt.sample, task="caption"))
+    mel = noise_mel(90).numpy()
+    asked = RlPrompt.of(prompt.sample, (mel,), TOKENIZER)
+    assert asked.request.prompt == render(question(prompt.sample.question, [90]), TOKENIZER)
