@@ -28,6 +28,7 @@ from model.generate import Generator, Request
 from model.initialise import fresh
 from model.mel import log_mel
 from model.model import AudioLM
+from model.optimiser import OptimiserConfig, ScheduleConfig, optimiser, update
 from model.prompt import question, render, render_sample
 from model.rewards import RewardConfig, reward
 from model.rl import RlConfig, RlProgress, RlPrompt, reinforce
@@ -136,7 +137,8 @@ def prompts(seed: int) -> Iterator[RlPrompt]:
 def taught(seed: int, steps: int) -> AudioLM:
     """A fresh model after so many steps of learning careless answers."""
     model, tones, chance = fresh(TINY, seed).train(), prompts(10_000 + seed), np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.0)
+    config = OptimiserConfig(lr=2e-3, weight_decay=0.0)
+    schedule, moves = ScheduleConfig(kind="constant", steps=max(30, steps), warmup_steps=30), optimiser(model, config)
     for step in range(steps):
         batch = [next(tones) for _ in range(TAUGHT_BATCH)]
         samples = [
@@ -152,11 +154,7 @@ def taught(seed: int, steps: int) -> AudioLM:
         heard = model.hear(torch.from_numpy(np.concatenate(mels, axis=1)), [mel.shape[1] for mel in mels])
         states = model.read(tokens, heard, positions_BT=positions_in(documents), sight=packed_sight(documents))
         model.lm_head.loss(states, targets).mean.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 30)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        update(model, moves, schedule, config, step)
     return model
 
 
@@ -173,10 +171,12 @@ def reinforced(model: AudioLM, seed: int, steps: int) -> Iterator[RlReport]:
         sampling=dataclasses.replace(ANSWER, top_k=50, top_p=1.0),
         pack_tokens=4096,
         dapo=DapoConfig(overlong_buffer_tokens=4),
+        optimiser=OptimiserConfig(lr=3e-4, weight_decay=0.0),
+        warmup_steps=0,
         seed=seed,
     )
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.0)
-    return reinforce(model, TOKENIZER, prompts(seed), optimiser, config, RlProgress())
+    moves = optimiser(model, config.optimiser)
+    return reinforce(model, TOKENIZER, prompts(seed), moves, config, RlProgress())
 
 
 def scored(model: AudioLM, temperature: float) -> Score:

@@ -20,13 +20,13 @@ from itertools import islice, pairwise
 from typing import Self
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from model import ranks
 from model.dapo import DapoConfig, advantages, differ, overlong, policy_loss
 from model.generate import Answer, Generator, Request
 from model.mel import Floats
 from model.model import AudioLM
+from model.optimiser import OptimiserConfig, ScheduleConfig, update
 from model.parallel import gathered
 from model.prompt import question, render
 from model.rewards import Reward, RewardConfig, check_has_rule, reward
@@ -38,6 +38,7 @@ from schemas.asking.sample import TaskSample
 from schemas.errors import ConfigError
 
 PUBLISHED_SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=50, max_new_tokens=2048)
+DAPO_OPTIMISER = OptimiserConfig(lr=1e-6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,8 @@ class RlConfig:
     minibatches: int = 4  # updates a step
     pack_tokens: int = 16_384  # read at once with gradient
     answering_tokens: int = 65_536  # room for keys and values of answers drawn at once
-    max_grad_norm: float = 1.0
+    optimiser: OptimiserConfig = field(default_factory=lambda: DAPO_OPTIMISER)
+    warmup_steps: int = 20  # DAPO's; the rate then stays
     seed: int = 0
     dapo: DapoConfig = field(default_factory=DapoConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
@@ -89,13 +91,18 @@ class RlConfig:
             raise ConfigError("sampling.temperature is 0: all answers to a prompt would be the same; 1.0 is usual")
         if not 1 <= self.over_sampling < math.inf:
             raise ConfigError(f"over_sampling is {self.over_sampling}; it must be at least 1")
-        if not 0 < self.max_grad_norm < math.inf:
-            raise ConfigError(f"max_grad_norm is {self.max_grad_norm}; it must be above 0")
+        if self.warmup_steps < 0:
+            raise ConfigError(f"warmup_steps is {self.warmup_steps}; it must be at least 0")
         if self.dapo.overlong_buffer_tokens > self.sampling.max_new_tokens:
             raise ConfigError(
                 f"dapo.overlong_buffer_tokens is {self.dapo.overlong_buffer_tokens}, more than the "
                 f"{self.sampling.max_new_tokens} tokens of sampling.max_new_tokens"
             )
+
+    @property
+    def schedule(self) -> ScheduleConfig:
+        """By steps: all updates of one step take the same rate."""
+        return ScheduleConfig(kind="constant", steps=self.steps, warmup_steps=min(self.warmup_steps, self.steps))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,10 +157,7 @@ def reinforce(
         drawn_s = time.perf_counter()
 
         # the policy as it is before the first update
-        sounds = bool(ranks.largest(any(group.prompt.request.mels for group in learnt)))
-        minibatches = [
-            _packs(part, config, tokenizer.special, sounds=sounds) for part in _parts(learnt, config.minibatches)
-        ]
+        minibatches = [_packs(part, config, tokenizer.special) for part in _parts(learnt, config.minibatches)]
         with torch.no_grad():
             before = [[logprobs(model, pack, temperature).logprob_N for pack in packs] for packs in minibatches]
 
@@ -168,11 +172,7 @@ def reinforce(
                 loss = policy_loss(now.logprob_N, before_N, drawn_N, advantage_N, config.dapo)
                 (loss.total * (ranks.num_ranks() / num_tokens)).backward()  # ranks' gradients are averaged
                 tally.count_tokens(loss, now)
-            grad_norm = _norm_clipped(model, config.max_grad_norm)
-            if math.isfinite(grad_norm):
-                optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            tally.count_update(grad_norm)
+            tally.count_update(update(model, optimiser, config.schedule, config.optimiser, progress.step))
 
         progress.step += 1
         yield tally.report(progress.step, sampling_s=drawn_s - begun_s, learning_s=time.perf_counter() - drawn_s)
@@ -224,19 +224,13 @@ def _parts(groups: Sequence[Group], count: int) -> list[Sequence[Group]]:
     return [groups[start:end] for start, end in pairwise(ends)]
 
 
-def _packs(groups: Sequence[Group], config: RlConfig, special: SpecialIds, *, sounds: bool) -> list[Pack]:
+def _packs(groups: Sequence[Group], config: RlConfig, special: SpecialIds) -> list[Pack]:
     """The rows of these groups, as many on every rank."""
     rollouts = [
         Rollout(request=group.prompt.request, answer=answer, advantage=advantage)
         for group in groups
         for answer, advantage in zip(group.answers, advantages(group.rewards, config.dapo), strict=True)
     ]
-    packs = list(packed(rollouts, config.pack_tokens, special, sounds=sounds))
+    packs = list(packed(rollouts, config.pack_tokens, special))
     missing = int(ranks.largest(len(packs))) - len(packs)
-    return packs + [idle_pack(special, sounds=sounds)] * missing
-
-
-def _norm_clipped(model: AudioLM, max_norm: float) -> float:
-    """The norm of all gradients, over all ranks, before they were clipped to it."""
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    return packs + [idle_pack(special)] * missing

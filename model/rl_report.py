@@ -8,11 +8,23 @@ from model import ranks
 from model.dapo import PolicyLoss, differ
 from model.generate import Answer, Finish
 from model.head import TokenLogprobs
+from model.optimiser import Update
 from model.rewards import PARTS, Reward
 
 _SUMS = (
     *("groups", "kept", "learnt", "answers", "answer_tokens", "cut_off", "reward", "reward_squared"),
-    *("tokens", "loss", "clipped", "heaviest", "entropy", "updates", "skipped_updates", "grad_norm"),
+    *(
+        "tokens",
+        "loss",
+        "clipped",
+        "heaviest",
+        "entropy",
+        "all_updates",
+        "updates",
+        "skipped_updates",
+        "grad_norm",
+        "lr",
+    ),
     *(f"part_{name}" for name in PARTS),
     *(f"num_{name}" for name in PARTS),
 )
@@ -36,6 +48,7 @@ class RlReport:
     clip_share: float  # tokens that have no gradient because of the clip
     heaviest_share: float  # tokens whose importance weight is at its upper bound
     grad_norm: float  # before clipping, over the updates that were made
+    lr: float
     skipped_updates: int  # whose gradient was not finite
     sampling_s: float
     learning_s: float
@@ -69,10 +82,11 @@ class Tally:
             entropy=now.entropy_N.sum().item(),
         )
 
-    def count_update(self, grad_norm: float) -> None:
-        """All ranks count the same update, and the report is of their mean."""
-        if math.isfinite(grad_norm):
-            self._add(updates=1, grad_norm=grad_norm)
+    def count_update(self, update: Update) -> None:
+        """All ranks count the same update; what is told is their mean."""
+        self._add(all_updates=1, lr=update.lr)
+        if update.is_finite:
+            self._add(updates=1, grad_norm=update.grad_norm)
         else:
             self._add(skipped_updates=1)
 
@@ -99,6 +113,7 @@ class Tally:
             clip_share=mean("clipped", "tokens"),
             heaviest_share=mean("heaviest", "tokens"),
             grad_norm=mean("grad_norm", "updates"),
+            lr=mean("lr", "all_updates"),
             skipped_updates=round(found["skipped_updates"] / ranks.num_ranks()),
             sampling_s=sampling_s,
             learning_s=learning_s,

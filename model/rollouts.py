@@ -12,7 +12,6 @@ T tokens of a row   N answer tokens that are learnt from   E language width   M 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +19,8 @@ from model.attention import packed_sight
 from model.decoding import Asked, heard
 from model.generate import Answer, Request
 from model.head import TokenLogprobs
-from model.mel import NUM_BANDS
 from model.model import AudioLM
+from model.parallel import heard_by_all
 from model.prompt import Prompt
 from model.tokens import SpecialIds
 
@@ -60,37 +59,36 @@ class Pack:
         return len(self.ids_N)
 
 
-def packed(
-    rollouts: Sequence[Rollout], pack_tokens: int, special: SpecialIds, *, sounds: bool = False
-) -> Iterator[Pack]:
-    """Rows of at most `pack_tokens`, unless one prompt with one answer is longer; in the order given.
-
-    With `sounds` every row has some audio, if a silent one: ranks that share a model must all hear, or none.
-    """
+def packed(rollouts: Sequence[Rollout], pack_tokens: int, special: SpecialIds) -> Iterator[Pack]:
+    """Rows of at most `pack_tokens`, unless one prompt with one answer is longer; in the order given."""
     row = _Row()
     for rollout in rollouts:
         if row.answers and row.length_with(rollout) > pack_tokens:
-            yield row.pack(special, sounds=sounds)
+            yield row.pack(special)
             row = _Row()
         row.add(rollout)
     if row.answers:
-        yield row.pack(special, sounds=sounds)
+        yield row.pack(special)
 
 
-def idle_pack(special: SpecialIds, *, sounds: bool = False) -> Pack:
+def idle_pack(special: SpecialIds) -> Pack:
     """A row that is read and from which nothing is learnt: for a rank that has none left while others have."""
     row = _Row()
     row.begin(Request(prompt=Prompt(ids=(special.im_start,), frames=())))
-    return row.pack(special, sounds=sounds)
+    return row.pack(special)
 
 
 def logprobs(model: AudioLM, pack: Pack, temperature: float) -> TokenLogprobs:
-    """Of the learnt tokens of `pack`, (N,) each, under the model's whole distribution at `temperature`."""
+    """Of the learnt tokens of `pack`, (N,) each, under the model's whole distribution at `temperature`.
+
+    Processes that share a model call it as often as each other; a row without sound hears silence with those that have.
+    """
     device = model.lm_head.weight.device
     documents_BT, answers_BT = pack.documents_T[None].to(device), pack.answers_T[None].to(device)
+    sound = heard(model, pack.asked)
     x_BTE = model.read(
         pack.tokens_T[None].to(device),
-        heard(model, pack.asked),
+        sound if sound is not None else heard_by_all(model, None, ()),
         positions_BT=pack.positions_T[None].to(device),
         sight=packed_sight(documents_BT, answers_BT),
     )
@@ -130,10 +128,8 @@ class _Row:
         said = zip(said_from, answer.ids, answer.sampling_logprobs, answer.is_forced, strict=True)
         self.learnt += [(at, number, drawn, rollout.advantage) for at, number, drawn, forced in said if not forced]
 
-    def pack(self, special: SpecialIds, *, sounds: bool) -> Pack:
+    def pack(self, special: SpecialIds) -> Pack:
         """Padding is a document of its own, which nobody looks at."""
-        if sounds and not any(request.mels for request in self.requests):
-            self.begin(_silence(special))
         missing = -len(self.columns[0]) % ROW_STEP_TOKENS
         ends = (special.end_of_text, 0, len(self.requests), 0)
         tokens, positions, documents, answers = (
@@ -164,10 +160,3 @@ class _Row:
         )
         for column, new in zip(self.columns, values, strict=True):
             column.extend(new)
-
-
-def _silence(special: SpecialIds) -> Request:
-    """The shortest audio there is."""
-    mel = np.zeros((NUM_BANDS, 1), np.float32)
-    ids = (special.audio_start, special.audio, special.audio_end)
-    return Request(prompt=Prompt(ids=ids, frames=(1,)), mels=(mel,))

@@ -1,6 +1,5 @@
 """The loop of reinforcement learning: what it draws, what it drops, and that it goes on where it stopped."""
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,9 +12,11 @@ from model import rl
 from model.dapo import DapoConfig, advantages, policy_loss
 from model.generate import Generator, Request
 from model.model import AudioLM
+from model.optimiser import OptimiserConfig, optimiser
 from model.prompt import question, render
 from model.rl import RlConfig, RlProgress, RlPrompt, draw, judged, reinforce
 from model.sampling import Sampling
+from model.snapshots import Snapshots
 from model.tokens import Tokenizer
 from model.vocabulary import build
 from schemas.asking.sample import TaskSample
@@ -32,6 +33,8 @@ CONFIG = RlConfig(
     minibatches=2,
     pack_tokens=256,
     dapo=DapoConfig(overlong_buffer_tokens=2),
+    optimiser=OptimiserConfig(lr=1e-3),
+    warmup_steps=2,
     seed=5,
 )
 
@@ -52,7 +55,7 @@ def prompts() -> Iterator[RlPrompt]:
 
 
 def optimiser_of(model: AudioLM) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=1e-3)
+    return optimiser(model, CONFIG.optimiser)
 
 
 def generator(model: AudioLM) -> Generator:
@@ -67,22 +70,23 @@ def without_times(report: rl.RlReport) -> rl.RlReport:
     return replace(report, sampling_s=0.0, learning_s=0.0)
 
 
-def test_a_run_that_goes_on_equals_one_that_was_never_stopped_to_the_last_bit():
+def test_a_run_that_goes_on_equals_one_that_was_never_stopped_to_the_last_bit(tmp_path):
     whole = tiny()
     reports = list(reinforce(whole, TOKENIZER, prompts(), optimiser_of(whole), CONFIG, RlProgress()))
-    first = tiny()
-    optimiser, progress = optimiser_of(first), RlProgress()
-    begun = list(islice(reinforce(first, TOKENIZER, prompts(), optimiser, CONFIG, progress), 2))
-    kept = copy.deepcopy((weights(first), optimiser.state_dict(), progress))
+    first, snapshots = tiny(), Snapshots(tmp_path)
+    moves, progress = optimiser_of(first), RlProgress()
+    begun = list(islice(reinforce(first, TOKENIZER, prompts(), moves, CONFIG, progress), 2))
+    snapshots.save(progress.step, first, moves, {}, {0: {"prompts_seen": progress.prompts_seen}})
     second = tiny(seed=9)
-    second.load_state_dict(kept[0])
-    optimiser = optimiser_of(second)
-    optimiser.load_state_dict(kept[1])
-    rest = islice(prompts(), kept[2].prompts_seen, None)
-    ended = list(reinforce(second, TOKENIZER, rest, optimiser, CONFIG, kept[2]))
+    moves = optimiser_of(second)
+    kept = snapshots.load(2, second, moves)
+    progress = RlProgress(step=kept.step, **kept.lanes[0])
+    rest = islice(prompts(), progress.prompts_seen, None)
+    ended = list(reinforce(second, TOKENIZER, rest, moves, CONFIG, progress))
     assert [without_times(one) for one in begun + ended] == [without_times(one) for one in reports]
     assert [one.step for one in reports] == [1, 2, 3]
-    assert kept[2].prompts_seen >= 3 * 4
+    assert [one.lr for one in reports] == pytest.approx([5e-4, 1e-3, 1e-3])
+    assert progress.prompts_seen >= 3 * 4
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(second)[name]), name
     assert any(not torch.equal(tensor, tiny().state_dict()[name]) for name, tensor in weights(whole).items())
@@ -146,7 +150,9 @@ def test_prompts_that_end_end_the_loop():
 
 def test_one_update_is_the_loss_over_all_tokens_of_all_answers():
     """Against each answer alone, the whole softmax, and one sum: however the groups are split into rows."""
-    config = replace(CONFIG, steps=1, minibatches=1, max_grad_norm=1e9)
+    config = replace(
+        CONFIG, steps=1, minibatches=1, optimiser=OptimiserConfig(lr=1.0, max_grad_norm=1e9), warmup_steps=0
+    )
     model, other = tiny(), tiny()
     groups = [g for g in draw(generator(other), prompts(), config, RlProgress()) if len(set(g.rewards)) > 1][:4]
     total, tokens = torch.zeros(()), 0
@@ -203,7 +209,7 @@ def test_long_answers_are_punished_in_what_is_learnt_and_not_in_what_is_reported
         ({"sampling": Sampling(temperature=0.0)}, "temperature is 0"),
         ({"over_sampling": 0.5}, "at least 1"),
         ({"dapo": DapoConfig(overlong_buffer_tokens=7)}, "more than the 6 tokens"),
-        ({"max_grad_norm": math.nan}, "max_grad_norm is nan"),
+        ({"warmup_steps": -1}, "warmup_steps is -1"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_by_name(wrong, says):

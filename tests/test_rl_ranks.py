@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 
 from model.dapo import DapoConfig
+from model.optimiser import OptimiserConfig
 from model.parallel import checkpoint_layers, shard
 from model.rl import RlConfig, RlProgress, RlPrompt, reinforce
 from model.sampling import Sampling
@@ -30,6 +31,8 @@ CONFIG = RlConfig(
     minibatches=1,
     pack_tokens=128,
     dapo=DapoConfig(overlong_buffer_tokens=2, overlong_weight=0.0),
+    optimiser=OptimiserConfig(lr=0.01),
+    warmup_steps=0,
     seed=5,
 )
 

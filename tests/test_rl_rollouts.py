@@ -117,26 +117,12 @@ def test_answers_are_as_likely_when_read_again_as_when_they_were_said():
     assert again.lt(pack.drawn_N).all()  # they were drawn from fifty tokens
 
 
-def test_rows_that_teach_nothing_give_gradients_of_zero():
-    for sounds in (False, True):
-        model = tiny()
-        pack = idle_pack(SPECIAL, sounds=sounds)
-        assert bool(pack.asked[-1][1]) is sounds
-        logprobs(model, pack, 1.0).logprob_N.sum().backward()
-        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        assert gradients
-        assert not any(gradient.any() for gradient in gradients)
-        heard = model.audio_encoder.conv1.weight.grad is not None
-        assert heard is sounds
-
-
-def test_sounds_are_put_into_rows_that_have_none_and_change_nothing_there():
-    model, given = tiny(), [rollout for rollout in rollouts() if not rollout.request.mels]
-    (silent,), (sounding,) = (list(packed(given, 4096, SPECIAL, sounds=sounds)) for sounds in (False, True))
-    assert not any(mels for _, mels in silent.asked)
-    assert any(mels for _, mels in sounding.asked)
-    first, second = (logprobs(model, pack, 1.0).logprob_N for pack in (silent, sounding))
-    torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
+def test_a_row_that_teaches_nothing_gives_every_weight_a_gradient_of_zero():
+    model = tiny()
+    logprobs(model, idle_pack(SPECIAL), 1.0).logprob_N.sum().backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name  # so that ranks that share the model agree on what is reduced
+        assert not weight.grad.any(), name
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 64, 4096])
