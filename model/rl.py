@@ -23,7 +23,7 @@ import torch
 
 from model import ranks
 from model.dapo import DapoConfig, advantages, differ, overlong, policy_loss
-from model.generate import Answer, Generator, Request
+from model.generate import Answer, Finish, Generator, Request
 from model.mel import Floats
 from model.model import AudioLM
 from model.optimiser import OptimiserConfig, ScheduleConfig, update
@@ -60,7 +60,10 @@ class RlPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RlConfig:
-    """Answers, their sampling and the batch of 128 prompts are as published for MOSS-Audio; the rest is not told."""
+    """Answers, their sampling and the batch of 128 prompts are as published for MOSS-Audio; the rest is not told.
+
+    Seeds of answers come from `seed`; that of `sampling` is not used.
+    """
 
     steps: int
     prompts_per_step: int = 128  # over all ranks; so many groups are learnt from
@@ -211,9 +214,10 @@ def judged(prompt: RlPrompt, answers: tuple[Answer, ...], config: RlConfig) -> G
     """What each answer is worth, by itself."""
     found = tuple(reward(prompt.sample, one.text, config.reward, thought=one.thinking) for one in answers)
     limit_tokens = config.sampling.max_new_tokens
+    lengths_tokens = (limit_tokens if one.finish is Finish.LENGTH else len(one.ids) for one in answers)
     rewards = tuple(
-        one.total + overlong(len(answer.ids), limit_tokens, config.dapo)
-        for one, answer in zip(found, answers, strict=True)
+        one.total + overlong(length, limit_tokens, config.dapo)
+        for one, length in zip(found, lengths_tokens, strict=True)
     )
     return Group(prompt=prompt, answers=answers, judged=found, rewards=rewards)
 

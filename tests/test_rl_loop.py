@@ -10,7 +10,7 @@ import torch
 
 from model import rl
 from model.dapo import DapoConfig, advantages, policy_loss
-from model.generate import Generator, Request
+from model.generate import Finish, Generator, Request
 from model.model import AudioLM
 from model.optimiser import OptimiserConfig, optimiser
 from model.prompt import question, render
@@ -198,6 +198,9 @@ def test_long_answers_are_punished_in_what_is_learnt_and_not_in_what_is_reported
     (group, *_) = draw(generator(model), prompts(), CONFIG, RlProgress())
     for answer, one, value in zip(group.answers, group.judged, group.rewards, strict=True):
         assert value - one.total == pytest.approx({6: -1.0, 5: -0.5}.get(len(answer.ids), 0.0))
+    short = [replace(answer, ids=(70,), finish=Finish.LENGTH) for answer in group.answers]  # the model had no more room
+    cut_off = judged(group.prompt, tuple(short), CONFIG)
+    assert [value - one.total for one, value in zip(cut_off.judged, cut_off.rewards, strict=True)] == [-1.0] * 4
 
 
 @pytest.mark.parametrize(
