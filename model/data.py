@@ -75,7 +75,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ConfigError("there is nothing to learn from; name at least one source")
-        for name, least in (("packs_per_step", 1), ("pack_tokens", 64), ("window", 1), ("workers", 0)):
+        for name, least in (("packs_per_step", 1), ("pack_tokens", 64), ("window", 1), ("workers", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}")
         if not 1.0 <= self.lookahead <= 64:

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from model.catalogue import Catalogue, SourceConfig, SourceKind, catalogue
+from model.catalogue import SourceConfig, SourceKind, catalogue
 from model.data import DataConfig, Loader, Work
 from model.examples import Damaged, Example, ExampleReader, Passed, Visit
 from model.lanes import Laid, Lane, LaneState
-from model.tokens import TOKENIZER_FILE, Tokenizer
+from model.tokens import TOKENIZER_FILE
 from model.vocabulary import build
 from tests import make_shards
 
@@ -74,11 +74,3 @@ def bits(laid: Laid) -> tuple[object, ...]:
     arrays = [getattr(laid.pack, name) for name in MEMBERS]
     told = (laid.pack.frames, laid.pack.lengths, laid.pack.groups, laid.pack.keys)
     return (*((array.dtype.str, array.shape, array.tobytes()) for array in arrays), *told)
-
-
-def opened(folder: Path) -> Tokenizer:
-    return Tokenizer.open(tokenizer_in(folder))
-
-
-def with_parts(found: Catalogue) -> dict[str, int]:
-    return {part.name: part.num_items for source in found.sources for part in source.parts}
