@@ -39,7 +39,8 @@ def expected(folder, sources) -> list[list[tuple[object, ...]]]:
 def together(work, ranks: int, steps: int, step: int = 0, states=None) -> tuple[list, dict[int, LaneState]]:
     """The packs of all ranks, in the order in which they belong to a step, and the states of all lanes."""
     found = [loaded(work, steps, rank=rank, ranks=ranks, step=step, states=states) for rank in range(ranks)]
-    packs = [[bits(laid) for k in zip(*each, strict=True) for laid in k] for each in zip(*(f for f, _ in found))]
+    of_a_step = zip(*(packs for packs, _ in found), strict=True)
+    packs = [[bits(laid) for k in zip(*each, strict=True) for laid in k] for each in of_a_step]
     return packs, {lane: state for _, states in found for lane, state in states.items()}
 
 
