@@ -3,18 +3,22 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections import deque
 from pathlib import Path
 
 import boto3
 import pytest
 
+from benchmarks.processes import family, title
 from model.catalogue import Catalogue, SourceConfig, SourceKind, catalogue
 from model.data import DataConfig, Loader
 from model.lanes import LaneState
 from schemas.errors import ConfigError, InputError, SchemaError
 from tests import make_shards
-from tests.loading import bits, loaded, mixed, work_on
+from tests.loading import bits, loaded, mixed, tokenizer_in, work_on
 
 STEPS = 6
 
@@ -108,6 +112,43 @@ def test_a_killed_worker_is_told_in_a_sentence(folder, sources):
             os.kill(worker._process.pid, signal.SIGKILL)
         with pytest.raises(InputError, match=r"a process that reads data ended with -9; .*fewer --workers"):
             deque(loader, maxlen=0)
+
+
+READS = """
+import sys
+from pathlib import Path
+from model.catalogue import SourceConfig, catalogue
+from model.data import DataConfig, Loader, Work
+
+if __name__ == "__main__":
+    sources = (SourceConfig(place=sys.argv[1], group="captions"),)
+    work = Work(
+        config=DataConfig(sources=sources, pack_tokens=700, workers=2),
+        catalogue=catalogue(sources),
+        tokenizer=Path(sys.argv[2]),
+    )
+    with Loader(work) as loader:
+        next(loader)
+        print("reading", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_the_process_they_read_for(tmp_path):
+    make_shards.shards(tmp_path / "shards")
+    (tmp_path / "reads.py").write_text(READS)
+    command = [sys.executable, tmp_path / "reads.py", tmp_path / "shards", tokenizer_in(tmp_path / "tokenizer")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as rank:
+        assert rank.stdout.readline() == b"reading\n"
+        workers = [pid for pid in family(rank.pid)[1:] if "spawn_main" in title(pid)]
+        rank.kill()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while any(title(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(title(pid) for pid in workers)
 
 
 @pytest.mark.slow
