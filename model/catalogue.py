@@ -167,7 +167,7 @@ def _part(store: Store, name: str, config: SourceConfig) -> Part | EarmarkError:
     try:
         if config.kind is SourceKind.SHARDS:
             receipt = read_receipt(store, name)
-            num_items = sum(may_give(row, config.group) for row in read_index(store, name))
+            num_items = sum(may_give(row, config.group) for row in read_index(store, name, receipt.index_sha256))
             return Part(name=name, num_items=num_items, digest=receipt.index_sha256)
         stored = store.stat(name)
         if stored is None:

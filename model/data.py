@@ -11,14 +11,17 @@ So what is learnt at step t depends on neither R nor the number of workers, and 
 the lanes: a run goes on with another number of either and loses and repeats nothing.
 """
 
-import queue
+import os
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Self
+from queue import Queue
+from threading import Thread
+from typing import Self
 
 from model.catalogue import CONVERSATIONS_GROUP, Catalogue, SourceConfig
 from model.examples import ExampleReader
@@ -34,7 +37,6 @@ LEAST_LANES = 8
 """So many lanes at least, that loader workers have something to divide."""
 READ_AT_ONCE = 8  # threads of a worker that wait for the store
 READY_PACKS = 2  # that a worker holds in advance
-PATIENCE_S = 5.0  # between two looks at whether a worker still lives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ConfigError("there is nothing to learn from; name at least one source")
-        for name, least in (("packs_per_step", 1), ("pack_tokens", 64), ("window", 1), ("workers", 0)):
+        for name, least in (("packs_per_step", 1), ("pack_tokens", 64), ("window", 1), ("workers", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}")
         if not 1.0 <= self.lookahead <= 64:
@@ -212,54 +214,71 @@ def laid_in_turn(
 
 
 class _Worker:
-    """A process that reads some lanes in turn."""
+    """A process that reads some lanes in turn.
+
+    It speaks through a pipe that it alone can write to, so that its death ends the pipe, in the midst of a pack too.
+    """
 
     def __init__(self, work: Work, lanes: Sequence[int], states: Mapping[int, LaneState | None]) -> None:
         spawning = get_context("spawn")
-        self._packs: Any = spawning.Queue(READY_PACKS)
+        self._packs, theirs = spawning.Pipe(duplex=False)
         mine = {lane: states.get(lane) for lane in lanes}
-        self._process = spawning.Process(target=_read_lanes, args=(work, lanes, mine, self._packs), daemon=True)
+        self._process = spawning.Process(target=_read_lanes, args=(work, lanes, mine, theirs), daemon=True)
         self._process.start()
+        theirs.close()
 
     def next(self) -> tuple[int, Laid]:
         """Raises what the worker raised, and InputError where it died."""
-        while True:
-            try:
-                found = self._packs.get(timeout=PATIENCE_S)
-            except queue.Empty:
-                if self._process.is_alive():
-                    continue
-                raise InputError(
-                    f"a process that reads data ended with {self._process.exitcode}; if it was killed for memory, take "
-                    "fewer --workers"
-                ) from None
-            if isinstance(found, EarmarkError):
-                raise found
-            if isinstance(found, str):
-                raise RuntimeError(f"a process that reads data failed:\n{found}")
-            lane, laid = found
-            return lane, laid
+        try:
+            found = self._packs.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise InputError(
+                f"a process that reads data ended with {self._process.exitcode}; if it was killed for memory, take "
+                "fewer --workers"
+            ) from None
+        if isinstance(found, EarmarkError):
+            raise found
+        if isinstance(found, str):
+            raise RuntimeError(f"a process that reads data failed:\n{found}")
+        lane, laid = found
+        return lane, laid
 
     def close(self) -> None:
         self._process.kill()
         self._process.join()
         self._packs.close()
-        self._packs.cancel_join_thread()
 
 
-def _read_lanes(work: Work, lanes: Sequence[int], states: Mapping[int, LaneState | None], packs: Any) -> None:
-    """What a worker's process does until it is killed."""
+def _read_lanes(work: Work, lanes: Sequence[int], states: Mapping[int, LaneState | None], packs: Connection) -> None:
+    """What a worker's process does until it is killed, or whoever it reads for is gone."""
+    ready: Queue[tuple[int, Laid] | EarmarkError | str] = Queue(READY_PACKS)
+    Thread(target=_make_ready, args=(work, lanes, states, ready), daemon=True).start()
+    try:
+        while True:
+            found = ready.get()
+            packs.send(found)
+            if not isinstance(found, tuple):
+                return
+    except (BrokenPipeError, KeyboardInterrupt):  # the rank's own process tells of it
+        os._exit(1)  # threads that wait for the store are not waited for
+
+
+def _make_ready(
+    work: Work,
+    lanes: Sequence[int],
+    states: Mapping[int, LaneState | None],
+    ready: "Queue[tuple[int, Laid] | EarmarkError | str]",
+) -> None:
+    """Packs without end, or why there are no more."""
     try:
         with ThreadPoolExecutor(READ_AT_ONCE) as readers:
             for found in laid_in_turn(work, lanes, states, readers):
-                packs.put(found)
+                ready.put(found)
     except EarmarkError as error:
-        packs.put(error)
-    except KeyboardInterrupt:  # the rank's own process tells of it
-        pass
+        ready.put(error)
     except BaseException:
-        packs.put(traceback.format_exc())
-        raise
+        ready.put(traceback.format_exc())
 
 
 def unused_text_share(catalogue: Catalogue) -> bool:

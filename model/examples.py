@@ -171,13 +171,11 @@ class ExampleReader:
     def _read_rows(self, source: int, part: int) -> list[IndexRow]:
         catalogued = self.catalogue.sources[source]
         wanted = catalogued.parts[part]
-        rows = [row for row in read_index(self._stores[source], wanted.name) if may_give(row, catalogued.config.group)]
-        if len(rows) != wanted.num_items:
-            raise SchemaError(
-                f"its index has {len(rows)} rows for {catalogued.config.group} and had {wanted.num_items} when the run "
-                "began; it was changed since"
-            )
-        return rows
+        try:
+            rows = read_index(self._stores[source], wanted.name, wanted.digest)
+        except SchemaError as error:
+            raise SchemaError(f"{error}; it was changed since the run began") from error
+        return [row for row in rows if may_give(row, catalogued.config.group)]
 
     # ----------------------------------------------------------------------------------- conversations
 
@@ -187,7 +185,10 @@ class ExampleReader:
         messages, said, audios = parse_conversation(self._lines(visit.source, part)[item])
         folder = name.rpartition("/")[0]
         sounds = tuple(decoded(store.read(f"{folder}/{audio}" if folder else audio), audio) for audio in audios)
-        reply = thinking.parse(said).reply
+        parsed = thinking.parse(said)
+        if parsed.unread:
+            raise SchemaError(f"the answer's thought cannot be read: {parsed.unread[0].reason}")
+        reply = parsed.reply
         sample = render_sample(
             with_sounds(messages, sounds),
             reply.answer,
@@ -218,9 +219,11 @@ class ExampleReader:
 
     def _read_lines(self, source: int, part: int) -> list[bytes]:
         wanted = self.catalogue.sources[source].parts[part]
-        lines = lines_of(self._stores[source].read(wanted.name), wanted.name)
-        if len(lines) != wanted.num_items:
-            raise SchemaError(f"it has {len(lines)} items and had {wanted.num_items} when the run began")
+        store = self._stores[source]
+        stored = store.stat(wanted.name)
+        lines = lines_of(store.read(wanted.name), wanted.name)
+        if stored is None or stored.etag != wanted.digest or len(lines) != wanted.num_items:
+            raise SchemaError(f"it was changed since the run began, when it held {wanted.num_items:,} items")
         return lines
 
     def _too_long(self, visit: Visit, num_tokens: int) -> Passed:
@@ -249,6 +252,8 @@ def decoded(data: bytes, name: str) -> Samples16k:
         samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
         raise DecodeError(f"{name[:200]} cannot be read as sound: {error}") from error
+    if not np.isfinite(samples).all():
+        raise DecodeError(f"{name[:200]} holds samples that are not finite")
     return at_16_khz(Waveform.from_float(samples.mean(axis=1), rate_hz))
 
 
@@ -283,6 +288,8 @@ def parse_conversation(line: bytes) -> tuple[list[tuple[Role, str, str]], str, l
     for audio in audios:
         if audio.startswith(("/", "\\")) or "://" in audio or ".." in audio.replace("\\", "/").split("/"):
             raise SchemaError(f"the audio {audio[:80]!r} lies outside of its set; its address must be relative to it")
+        if not audio.isprintable() or not audio:
+            raise SchemaError(f"the audio {audio[:80]!r} is no name of a file")
     return messages, "\n".join(content for _, _, content in answer), audios
 
 

@@ -94,10 +94,7 @@ class Lane:
         num_sources = len(config.weights)
         self._number, self._config, self._reader, self._readers = number, config, reader, readers
         self._state = state or LaneState.fresh(num_sources)
-        if len(self._state.visits) != num_sources:
-            raise SchemaError(
-                f"lane {number} was kept for {len(self._state.visits)} sources, and there are {num_sources}"
-            )
+        _check(self._state, number, num_sources)
         self._under_way: list[deque[Future[Read]]] = [deque() for _ in range(num_sources)]
         self._passed: Counter[str] = Counter()
         self._damaged: list[Damaged] = []
@@ -198,9 +195,20 @@ class Lane:
 
     def _in_vain(self, source: int) -> InputError:
         config = self._reader.catalogue.sources[source].config
-        reasons = "; ".join(f"{count:,} times: {reason}" for reason, count in self._passed.most_common(3))
-        first = f"; damaged: {self._damaged[0].where}: {self._damaged[0].reason}" if self._damaged else ""
+        reasons = [f"{count:,} times: {reason}" for reason, count in self._passed.most_common(3)]
+        reasons += [f"{len(self._damaged):,} damaged: {one.where}: {one.reason}" for one in self._damaged[:1]]
         return InputError(
-            f"{config.place} gives nothing to learn for the group {config.group!r} ({reasons}{first}); "
+            f"{config.place} gives nothing to learn for the group {config.group!r} ({'; '.join(reasons)}); "
             "give another source, another share, or a lower --min-score"
         )
+
+
+def _check(state: LaneState, lane: int, num_sources: int) -> None:
+    """Raises SchemaError where a state cannot be that of a lane with so many sources."""
+    if len(state.visits) != num_sources or len(state.given) != num_sources:
+        raise SchemaError(f"lane {lane} was kept for {len(state.visits)} sources, and there are {num_sources}")
+    waiting = [(one.source, one.number, one.index) for one in state.waiting]
+    if min((*state.visits, *state.given, state.packs, *sum(waiting, ()))) < 0:
+        raise SchemaError(f"lane {lane} was kept with a number below zero; the snapshot is damaged")
+    if any(source >= num_sources for source, _, _ in waiting):
+        raise SchemaError(f"lane {lane} was kept with examples of a source that is not there")

@@ -197,10 +197,14 @@ def write_index(rows: Sequence[IndexRow]) -> bytes:
     return buffer.getvalue()
 
 
-def read_index(store: Store, shard: str) -> list[IndexRow]:
+def read_index(store: Store, shard: str, sha256: str | None = None) -> list[IndexRow]:
+    """The rows of a shard's index. Raises SchemaError where it cannot be read, or is not that of the hash given."""
     name = f"shards/{shard}.parquet"
+    data = store.read(name)
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise SchemaError(f"{store.uri(name)} is not the index it was: its hash is another")
     try:
-        table = pq.read_table(io.BytesIO(store.read(name)))
+        table = pq.read_table(io.BytesIO(data))
     except pa.ArrowException as error:
         raise SchemaError(f"{store.uri(name)} is not a readable index: {error}") from error
     return [from_row(IndexRow, row) for row in table.to_pylist()]

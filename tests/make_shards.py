@@ -30,10 +30,10 @@ LABELS = ("Bark", "Rain", "Siren", "Meow", "Typing")
 HZ = {word: 200.0 + 90 * index for index, word in enumerate(WORDS)}
 
 
-def spoken(number: int) -> Clip:
-    """Words as tones of their own, one to five of them, and one named sound; the number decides all."""
+def spoken(number: int, num_words: int | None = None) -> Clip:
+    """Words as tones of their own, one to five unless told, and one named sound; the number decides all else."""
     chance = np.random.default_rng(number)
-    told = [WORDS[index] for index in chance.integers(0, 10, 1 + number % 5)]
+    told = [WORDS[index] for index in chance.integers(0, 10, num_words or 1 + number % 5)]
     starts = [300 + 600 * index + int(chance.integers(0, 20)) * 10 for index in range(len(told))]
     length_ms = 300 + 600 * len(told) + 700
     samples = 0.003 * chance.standard_normal(length_ms * 16)
