@@ -101,18 +101,19 @@ def train(asked: Train) -> None:
     All that can be wrong with what is asked is told before any weights are read.
     """
     from model.data import Work
-    from model.training import MODEL, Rank, check_same_run
+    from model.training import MODEL, Rank, begin, check_same_run, has_begun
 
     start, folder = asked.start.resolve(), asked.folder.resolve()
     if not (start / "config.json").exists():
         raise InputError(f"{asked.start} is no checkpoint; `earmark model init small {asked.start}` writes a fresh one")
     loop, config = _loop(asked)
     data = _data(asked)
-    decides = {"stage": asked.stage.value, "start": str(start)}
-    check_same_run(
-        folder, {**decides, **{n: config_row(c, whole=False) for n, c in (("config", config), ("data", data))}}
-    )
+    told = {"config": config_row(config, whole=False), "data": config_row(data, whole=False)}
+    run = {"stage": asked.stage.value, "start": str(start), **told}
+    check_same_run(folder, run)
     work = Work(config=data, catalogue=_catalogue(data, folder), tokenizer=start)
+    if not has_begun(folder):
+        begin(folder, run, work.catalogue)
     _tell_data(work)
     ranked: Callable[[Rank, Console | None], Path] = partial(loop, start, work, config, folder)
     if asked.ranks == 1 and asked.address is None:
@@ -233,17 +234,15 @@ def _holds_conversations(place: str) -> bool:
 
 
 def _catalogue(data: "DataConfig", folder: Path) -> "Catalogue":
-    """The run's own, or a fresh one that becomes it."""
+    """That of the run, where it has begun, or a fresh one."""
     from model.catalogue import Catalogue, catalogue
-    from model.training import DATA
+    from model.training import DATA, has_begun
 
-    store = store_at(str(folder))
-    if store.stat(DATA) is not None:
+    if has_begun(folder):
+        store = store_at(str(folder))
         return Catalogue.from_json(store.read(DATA), store.uri(DATA))
     with counting("looking through the data:") as progress:
-        found = catalogue(data.sources, strict=data.strict, progress=progress)
-    store.put(DATA, found.to_json())
-    return found
+        return catalogue(data.sources, strict=data.strict, progress=progress)
 
 
 def _tell_data(work: "Work") -> None:

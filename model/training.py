@@ -27,6 +27,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from model import ranks, weights
 from model.batch import Batch, next_token_loss
+from model.catalogue import Catalogue
 from model.checkpoint import CONFIG, save
 from model.config import IGNORE, ModelConfig
 from model.data import Loader, Work
@@ -41,6 +42,7 @@ from model.parallel import checkpoint_layers, compile_layers, shard, whole
 from model.snapshots import Snapshots
 from schemas.config import aside
 from schemas.errors import ConfigError, InputError
+from schemas.store import store_at
 
 MODEL = "model"
 SNAPSHOTS = "snapshots"
@@ -280,7 +282,7 @@ class Run:
         if progress.skipped_in_row == self.config.max_skipped:
             raise InputError(
                 f"{progress.skipped_in_row} steps in a row, up to step {progress.step}, had gradients that are not "
-                "finite; lower the learning rate, or lengthen the warm-up, and go on from the last snapshot"
+                "finite; begin another run with a lower learning rate or a longer warm-up"
             )
 
     def keep(self, model: AudioLM, optimiser: torch.optim.Optimizer, loader: Loader) -> None:
@@ -313,22 +315,36 @@ def stored_dtype(folder: Path) -> torch.dtype:
 
 
 def check_same_run(folder: Path, config: Mapping[str, Any]) -> None:
-    """Keeps the config with a run that begins. Raises ConfigError where the folder is of a run with another."""
-    body = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+    """Raises ConfigError where the folder is of a run with another config, of one that cannot be read, or of a model.
+
+    A run has begun where its config is kept (`begin`); before that its folder may be anybody's.
+    """
     path = folder / RUN
     if not path.exists():
         if (folder / CONFIG).exists():
             raise ConfigError(f"{folder} is a model's checkpoint; a run is kept in a folder of its own")
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(body, encoding="utf-8")
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    differ = _differences(before, json.loads(body))
+    try:
+        before = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged, so what run this is cannot be told; give a new folder") from error
+    differ = _differences(before, json.loads(json.dumps(config)))
     if differ:
         raise ConfigError(
             f"{folder} is of a run with another config: {'; '.join(differ[:6])}. "
             "Go on with the same, or give a new folder"
         )
+
+
+def has_begun(folder: Path) -> bool:
+    return (folder / RUN).exists()
+
+
+def begin(folder: Path, config: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Keeps what a run is made of with it; the config last, so that a run which has one has both."""
+    store = store_at(str(folder))
+    store.put(DATA, catalogue.to_json())
+    store.put(RUN, (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _differences(before: Any, now: Any, name: str = "") -> list[str]:
@@ -338,4 +354,4 @@ def _differences(before: Any, now: Any, name: str = "") -> list[str]:
             for key in sorted(before.keys() | now.keys())
             for line in _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
         ]
-    return [] if before == now else [f"{name} was {json.dumps(before)} and is {json.dumps(now)}"]
+    return [] if before == now else [f"{name or RUN} was {json.dumps(before)} and is {json.dumps(now)}"]
