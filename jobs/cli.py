@@ -243,7 +243,7 @@ def ask(
 
 @cli.command()
 def train(
-    stage: Annotated[Stage, typer.Argument(metavar="STAGE", help="encoder, adapter, pretrain, sft or reasoning.")],
+    stage: Annotated[Stage, typer.Argument(metavar="STAGE", help="encoder, adapter, pretrain, sft, reasoning or rl.")],
     data: Annotated[list[str], typer.Option(help="Annotated shards, or conversations; may be given several times.")],
     checkpoint: Annotated[Path, typer.Option(help="The run's own folder; the same command goes on there.")],
     start: Annotated[Path, typer.Option(help="The checkpoint to begin from; `earmark model init` makes one.")],
@@ -254,6 +254,9 @@ def train(
     pack_tokens: Annotated[int, typer.Option(min=64, help="Tokens of a pack.")] = 8192,
     lora: Annotated[int | None, typer.Option(min=1, help="Learn low-rank additions of this rank alone.")] = None,
     decoder_layers: Annotated[int, typer.Option(min=1, help="Of the decoder that teaches the encoder.")] = 4,
+    prompts_per_step: Annotated[int, typer.Option(min=1, help="rl: prompts a step over all ranks.")] = 128,
+    answers: Annotated[int, typer.Option(min=2, help="rl: answers to each prompt.")] = 16,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="rl: of an answer.")] = 2048,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16; on a GPU bfloat16.")] = None,
     recompute: Annotated[bool, typer.Option("--recompute", help="Keep less for the backward pass.")] = False,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the layers.")] = False,
@@ -292,6 +295,9 @@ def train(
             pack_tokens=pack_tokens,
             lora=lora,
             decoder_layers=decoder_layers,
+            prompts_per_step=prompts_per_step,
+            answers=answers,
+            max_new_tokens=max_new_tokens,
             precision=precision,
             recompute=recompute,
             compiled=compiled,

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from jobs.show import console, counting, safe
 from pipeline.route import config_row
 from schemas.errors import ConfigError, InputError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 RESTARTS = 3  # of all ranks, when one dies
+TOLD = "terminal.txt"  # what the first rank tells, where ranks are on Ray
 HEARD_GROUPS = ("asr", "captions")
 
 
@@ -30,6 +33,7 @@ class Stage(StrEnum):
     PRETRAIN = "pretrain"  # pretraining, stage 2: everything
     SFT = "sft"  # answers to instructions
     REASONING = "reasoning"  # the same with thoughts before some answers: the cold start of RL
+    RL = "rl"  # reinforcement learning by DAPO, on answers that rules can check
 
 
 GROUPS = {
@@ -38,6 +42,7 @@ GROUPS = {
     Stage.PRETRAIN: HEARD_GROUPS,
     Stage.SFT: ("instructions",),
     Stage.REASONING: ("instructions", "reasoning"),
+    Stage.RL: ("instructions",),
 }
 """What shards are asked for in each stage."""
 READS_TEXT = (Stage.PRETRAIN, Stage.SFT, Stage.REASONING)
@@ -59,6 +64,9 @@ class Train:
     pack_tokens: int
     lora: int | None  # rank
     decoder_layers: int
+    prompts_per_step: int
+    answers: int
+    max_new_tokens: int
     precision: str | None
     recompute: bool
     compiled: bool
@@ -77,6 +85,8 @@ class Train:
             raise ConfigError(f"the stage {self.stage} takes no --text: there is nothing in it to hear")
         if self.lora is not None and self.stage not in TAKES_LORA:
             raise ConfigError(f"the stage {self.stage} takes no --lora; {' and '.join(TAKES_LORA)} do")
+        if self.stage is Stage.RL and len(self.data) > 1:
+            raise ConfigError("the stage rl takes its prompts from one --data; annotate into one output")
 
     @property
     def computes_on(self) -> str:
@@ -91,22 +101,23 @@ def train(asked: Train) -> None:
     All that can be wrong with what is asked is told before any weights are read.
     """
     from model.data import Work
-    from model.training import MODEL, Rank, check_same_run
+    from model.training import MODEL, Rank, begin, check_same_run, has_begun
 
     start, folder = asked.start.resolve(), asked.folder.resolve()
     if not (start / "config.json").exists():
         raise InputError(f"{asked.start} is no checkpoint; `earmark model init small {asked.start}` writes a fresh one")
     loop, config = _loop(asked)
     data = _data(asked)
-    decides = {"stage": asked.stage.value, "start": str(start)}
-    check_same_run(
-        folder, {**decides, **{n: config_row(c, whole=False) for n, c in (("config", config), ("data", data))}}
-    )
+    told = {"config": config_row(config, whole=False), "data": config_row(data, whole=False)}
+    run = {"stage": asked.stage.value, "start": str(start), **told}
+    check_same_run(folder, run)
     work = Work(config=data, catalogue=_catalogue(data, folder), tokenizer=start)
+    if not has_begun(folder):
+        begin(folder, run, work.catalogue)
     _tell_data(work)
-    ranked: Callable[[Rank], Path] = partial(loop, start, work, config, folder)
+    ranked: Callable[[Rank, Console | None], Path] = partial(loop, start, work, config, folder)
     if asked.ranks == 1 and asked.address is None:
-        ranked(Rank(device=asked.computes_on))
+        ranked(Rank(device=asked.computes_on), console)
     else:
         _on_ray(ranked, asked)
     console.print(f"{asked.stage}: {asked.steps:,} steps -> {safe(str(asked.folder / MODEL))}", markup=False)
@@ -121,6 +132,8 @@ def _loop(asked: Train) -> tuple[Callable[..., Path], Any]:
             decoder_layers=asked.decoder_layers, training=_training(asked, settings(asked.steps))
         )
         return pretrain_encoder, taught
+    if asked.stage is Stage.RL:
+        return _rl(asked)
     if asked.stage in TAKES_LORA:
         from model.lora import LowRankConfig
         from model.sft import SftConfig, fine_tune
@@ -136,11 +149,42 @@ def _loop(asked: Train) -> tuple[Callable[..., Path], Any]:
     return pretrain, PretrainConfig(stage=2, training=_training(asked, stage_2(asked.steps)))
 
 
+def _rl(asked: Train) -> tuple[Callable[..., Path], Any]:
+    from model.dapo import DapoConfig
+    from model.rl import PUBLISHED_SAMPLING, RlConfig
+    from model.rl_run import RlStageConfig, reinforce_run
+
+    usual = RlConfig(steps=asked.steps)
+    buffer_tokens = min(DapoConfig().overlong_buffer_tokens, asked.max_new_tokens // 4)
+    config = replace(
+        usual,
+        prompts_per_step=asked.prompts_per_step,
+        answers_per_prompt=asked.answers,
+        minibatches=min(usual.minibatches, asked.prompts_per_step),
+        sampling=replace(PUBLISHED_SAMPLING, max_new_tokens=asked.max_new_tokens),
+        dapo=DapoConfig(overlong_buffer_tokens=buffer_tokens),
+        optimiser=replace(usual.optimiser, lr=asked.lr) if asked.lr else usual.optimiser,
+        pack_tokens=2 * asked.pack_tokens,
+        seed=asked.seed,
+    )
+    return reinforce_run, RlStageConfig(
+        rl=config,
+        max_prompt_tokens=asked.pack_tokens,
+        precision=_precision(asked),
+        recompute=asked.recompute,
+        snapshot_every=asked.snapshot_every,
+    )
+
+
+def _precision(asked: Train) -> str:
+    return asked.precision or ("bfloat16" if asked.computes_on.startswith("cuda") else "float32")
+
+
 def _training(asked: Train, usual: "TrainingConfig") -> "TrainingConfig":
     return replace(
         usual,
         optimiser=replace(usual.optimiser, lr=asked.lr) if asked.lr else usual.optimiser,
-        precision=asked.precision or ("bfloat16" if asked.computes_on.startswith("cuda") else "float32"),
+        precision=_precision(asked),
         recompute=asked.recompute,
         compiled=asked.compiled,
         seed=asked.seed,
@@ -190,17 +234,15 @@ def _holds_conversations(place: str) -> bool:
 
 
 def _catalogue(data: "DataConfig", folder: Path) -> "Catalogue":
-    """The run's own, or a fresh one that becomes it."""
+    """That of the run, where it has begun, or a fresh one."""
     from model.catalogue import Catalogue, catalogue
-    from model.training import DATA
+    from model.training import DATA, has_begun
 
-    store = store_at(str(folder))
-    if store.stat(DATA) is not None:
+    if has_begun(folder):
+        store = store_at(str(folder))
         return Catalogue.from_json(store.read(DATA), store.uri(DATA))
     with counting("looking through the data:") as progress:
-        found = catalogue(data.sources, strict=data.strict, progress=progress)
-    store.put(DATA, found.to_json())
-    return found
+        return catalogue(data.sources, strict=data.strict, progress=progress)
 
 
 def _tell_data(work: "Work") -> None:
@@ -213,11 +255,11 @@ def _tell_data(work: "Work") -> None:
         console.print(f"left out: {safe(trouble)}", markup=False)
 
 
-def _on_ray(ranked: "Callable[[Rank], Path]", asked: Train) -> None:
+def _on_ray(ranked: "Callable[[Rank, Console | None], Path]", asked: Train) -> None:
     from model.log import followed
     from model.ray_trainer import train_on_ray
     from pipeline.ray_runner import connected
 
-    with connected(asked.address, code=CHECKOUT), followed(asked.folder, console):
-        on_gpus = asked.computes_on.startswith("cuda")
-        train_on_ray(ranked, ranks=asked.ranks, on_gpus=on_gpus, restarts=RESTARTS)
+    told, on_gpus = asked.folder / TOLD, asked.computes_on.startswith("cuda")
+    with connected(asked.address, code=CHECKOUT), followed(told, console):
+        train_on_ray(ranked, told.resolve(), ranks=asked.ranks, on_gpus=on_gpus, restarts=RESTARTS)

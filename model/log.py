@@ -36,7 +36,7 @@ CURVES = "tensorboard"
 SMOOTHED_STEPS = 20
 """What the terminal shows is the mean of the last so many steps."""
 FOLLOW_S = 1.0
-"""Between two looks at the log of another process."""
+"""Between two looks at what another process tells."""
 PLAIN_STEPS = 10
 """Steps between two lines where there is no terminal to draw a bar on."""
 
@@ -118,17 +118,22 @@ class RunLog:
 
     def write(self, report: StepReport) -> None:
         """Once a step, in order. What it wrote is there when it returns, also if the process is killed then."""
-        self._file.write(json.dumps(line(report, self._peak_flops), allow_nan=False) + "\n")
+        self._last.append(report)
+        peak = self._peak_flops
+        self.put(report.step, line(report, peak), curves(report, peak), progress(self._last, peak))
+
+    def put(self, step: int, body: Mapping[str, Any], values: Mapping[str, float], words: str) -> None:
+        """A step of any kind: its line (floats to the bit; those that are not finite become null, which JSON has), its
+        curves, and what the terminal shows of it."""
+        self._file.write(json.dumps(_finite(dict(body)), allow_nan=False) + "\n")
         self._file.flush()
         if self._curves:
-            for name, value in curves(report, self._peak_flops).items():
-                self._curves.add_scalar(name, value, report.step)
+            for name, value in values.items():
+                self._curves.add_scalar(name, value, step)
             self._curves.flush()
-        self._last.append(report)
-        words = progress(self._last, self._peak_flops)
         if self._bar:
-            self._bar.update(self._task, completed=report.step, description=words)
-        elif report.step % PLAIN_STEPS == 0 or report.step in (1, self._total_steps):
+            self._bar.update(self._task, completed=step, description=words)
+        elif step % PLAIN_STEPS == 0 or step in (1, self._total_steps):
             self.say(words)
 
     def say(self, words: str) -> None:
@@ -146,23 +151,19 @@ class RunLog:
 
 
 @contextmanager
-def followed(folder: Path, console: Console) -> Iterator[None]:
-    """Tells in this process's terminal what another one logs in `folder`, line by line, while the block lasts."""
+def followed(path: Path, console: Console) -> Iterator[None]:
+    """Tells in this process's terminal what another one writes into a file, line by line, while the block lasts."""
     ended = threading.Event()
+    path.touch()
+    file = path.open(encoding="utf-8", errors="replace")
+    file.seek(0, os.SEEK_END)
 
     def follow() -> None:
-        told, last = _last_step(folder), deque[StepReport](maxlen=SMOOTHED_STEPS)
-        while True:
+        leaving = False
+        while not leaving:
             leaving = ended.wait(FOLLOW_S)
-            for body in read(folder / LINES):
-                if body["step"] <= told:
-                    continue
-                told = body["step"]
-                last.append(report_of(body))
-                if told % PLAIN_STEPS == 0 or told in (1, body["steps"]):
-                    console.print(progress(last, body["peak_flops"]), markup=False)
-            if leaving:
-                return
+            for told in file:
+                console.print(told, end="", markup=False)
 
     follower = threading.Thread(target=follow, daemon=True)
     follower.start()
@@ -171,26 +172,14 @@ def followed(folder: Path, console: Console) -> Iterator[None]:
     finally:
         ended.set()
         follower.join()
-
-
-def _last_step(folder: Path) -> int:
-    return max((body["step"] for body in read(folder / LINES)), default=0)
-
-
-def report_of(body: Mapping[str, Any]) -> StepReport:
-    """The report that a line of the log holds; what was not finite is told as not a number."""
-    values: dict[str, Any] = {}
-    for one in dataclasses.fields(StepReport):
-        values[one.name] = math.nan if body[one.name] is None else body[one.name]
-    values["losses"] = {name: (total, count) for name, (total, count) in body["losses"].items()}
-    return StepReport(**values)
+        file.close()
 
 
 def line(report: StepReport, peak_flops: float | None) -> dict[str, Any]:
-    """What the log holds of a step, floats to the bit; those that are not finite become null, which JSON has."""
+    """What the log holds of a step."""
     body = dataclasses.asdict(report) | {"losses": {name: list(loss) for name, loss in report.losses.items()}}
-    body |= {"tokens_per_s": report.tokens_per_s, "mfu": report.mfu(peak_flops), "peak_flops": peak_flops}
-    return {name: _finite(value) for name, value in body.items()}
+    body |= {"tokens_per_s": report.tokens_per_s, "mfu": report.mfu(peak_flops)}
+    return body
 
 
 def curves(report: StepReport, peak_flops: float | None) -> dict[str, float]:

@@ -9,6 +9,9 @@ snapshot, as a run that is started again does. What a loop does is the same as i
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from schemas.ray_switches import set_switches
 
@@ -21,14 +24,16 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from model.training import Rank
 from schemas.errors import ClusterError, EarmarkError
 
-Stage = Callable[[Rank], Path]
-"""What a rank does, from its place to the folder of the trained checkpoint."""
+Stage = Callable[[Rank, Console | None], Path]
+"""What a rank does: from its place, and where to tell of it, to the folder of the trained checkpoint."""
 
 ALL_OF_A_CPU = 1.0
 
 
-def train_on_ray(stage: Stage, *, ranks: int, on_gpus: bool, restarts: int, timeout_s: int = 1800) -> None:
+def train_on_ray(stage: Stage, told: Path, *, ranks: int, on_gpus: bool, restarts: int, timeout_s: int = 1800) -> None:
     """Runs `stage` on so many workers of the cluster this process is connected to, until it has ended everywhere.
+
+    What the first rank would tell a terminal it writes into the file `told`.
 
     Ranks that die are started anew, all of them; what a loop raises on purpose ends the run. Raises that, and
     ClusterError where the cluster cannot hold the ranks or they died more than `restarts` times.
@@ -38,7 +43,7 @@ def train_on_ray(stage: Stage, *, ranks: int, on_gpus: bool, restarts: int, time
         with tempfile.TemporaryDirectory(prefix="earmark-train-") as kept:
             trainer = TorchTrainer(
                 _rank_loop,
-                train_loop_config={"stage": stage},
+                train_loop_config={"stage": stage, "told": told},
                 torch_config=TorchConfig(backend="nccl" if on_gpus else "gloo", timeout_s=timeout_s),
                 scaling_config=ray.train.ScalingConfig(num_workers=ranks, use_gpu=on_gpus, resources_per_worker=each),
                 run_config=ray.train.RunConfig(name="earmark", storage_path=kept),
@@ -56,11 +61,12 @@ def train_on_ray(stage: Stage, *, ranks: int, on_gpus: bool, restarts: int, time
                     ) from error
 
 
-def _rank_loop(config: dict[str, Stage]) -> None:
+def _rank_loop(config: dict[str, Any]) -> None:
     """What each worker runs."""
     context = ray.train.get_context()
     rank = Rank(number=context.get_world_rank(), of=context.get_world_size(), device=str(get_device()))
-    config["stage"](rank)
+    with config["told"].open("a", encoding="utf-8") as file:
+        config["stage"](rank, Console(file=file, width=200) if rank.is_first else None)
 
 
 def _cpus_each(ranks: int, on_gpus: bool) -> float:

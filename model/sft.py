@@ -53,6 +53,8 @@ def fine_tune(
     else:
         lora.add(model, config.low_rank, training.seed)
     prepared(model, training, rank)
+    if config.low_rank is not None and not config.low_rank.on_encoder:
+        model.audio_encoder.eval()  # what does not learn hears without dropout
     adamw = optimiser(model, training.optimiser)
     run = Run.at(folder, training, rank)
     run.resume(model, adamw)

@@ -25,8 +25,9 @@ from torch import nn
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.device_mesh import init_device_mesh
 
-from model import weights
+from model import ranks, weights
 from model.batch import Batch, next_token_loss
+from model.catalogue import Catalogue
 from model.checkpoint import CONFIG, save
 from model.config import IGNORE, ModelConfig
 from model.data import Loader, Work
@@ -41,6 +42,7 @@ from model.parallel import checkpoint_layers, compile_layers, shard, whole
 from model.snapshots import Snapshots
 from schemas.config import aside
 from schemas.errors import ConfigError, InputError
+from schemas.store import store_at
 
 MODEL = "model"
 SNAPSHOTS = "snapshots"
@@ -132,7 +134,7 @@ def backward(
     Every rank calls it with as many packs. The mean is over the whole step, so a pack with few targets counts for what
     it is, and neither the number of ranks nor of packs changes what a step is.
     """
-    targets = _summed([float(sum(pack.num_targets for pack in packs))], rank)[0]
+    targets = ranks.added([sum(pack.num_targets for pack in packs)])[0]
     if not targets:
         raise InputError("a whole step has nothing to learn in it; give other data, or larger packs")
     sums: dict[str, float] = defaultdict(float)
@@ -147,7 +149,7 @@ def backward(
         sums["frames"] += sum(pack.frames)
         sums["flops"] += training_flops(model.config, pack.lengths, pack.frames, pack.num_targets, trained=trained)
     names = [*(f"{group}/{what}" for group in groups for what in ("loss", "targets")), "tokens", "frames", "flops"]
-    found = dict(zip(names, _summed([float(sums[name]) for name in names], rank), strict=True))
+    found = dict(zip(names, ranks.added([sums[name] for name in names]), strict=True))
     by_group = {group: (found[f"{group}/loss"], int(found[f"{group}/targets"])) for group in groups}
     return StepLoss(
         mean=sum(total for total, _ in by_group.values()) / targets,
@@ -168,15 +170,6 @@ def _by_group(pack: Pack, each_N: Any, layout: Layout) -> dict[str, tuple[float,
         total, count = found.get(group, (0.0, 0))
         found[group] = (total + float(each_N[mine].sum()), count + int(mine.sum()))
     return found
-
-
-def _summed(values: Sequence[float], rank: Rank) -> list[float]:
-    if rank.of == 1:
-        return list(values)
-    device = rank.device if dist.get_backend() == "nccl" else "cpu"
-    tensor = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(tensor)
-    return tensor.tolist()
 
 
 # ------------------------------------------------------------------------------------------------ the run
@@ -257,7 +250,7 @@ class Run:
         progress.step += 1
         progress.skipped += not update.is_finite
         progress.skipped_in_row = 0 if update.is_finite else progress.skipped_in_row + 1
-        passed, damaged = _summed([float(sum(loader.passed.values())), float(loader.num_damaged)], self.rank)
+        passed, damaged = ranks.added([sum(loader.passed.values()), loader.num_damaged])
         progress.passed_over += int(passed)
         progress.damaged += int(damaged)
         for line in loader.damaged:
@@ -289,7 +282,7 @@ class Run:
         if progress.skipped_in_row == self.config.max_skipped:
             raise InputError(
                 f"{progress.skipped_in_row} steps in a row, up to step {progress.step}, had gradients that are not "
-                "finite; lower the learning rate, or lengthen the warm-up, and go on from the last snapshot"
+                "finite; begin another run with a lower learning rate or a longer warm-up"
             )
 
     def keep(self, model: AudioLM, optimiser: torch.optim.Optimizer, loader: Loader) -> None:
@@ -322,22 +315,36 @@ def stored_dtype(folder: Path) -> torch.dtype:
 
 
 def check_same_run(folder: Path, config: Mapping[str, Any]) -> None:
-    """Keeps the config with a run that begins. Raises ConfigError where the folder is of a run with another."""
-    body = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+    """Raises ConfigError where the folder is of a run with another config, of one that cannot be read, or of a model.
+
+    A run has begun where its config is kept (`begin`); before that its folder may be anybody's.
+    """
     path = folder / RUN
     if not path.exists():
         if (folder / CONFIG).exists():
             raise ConfigError(f"{folder} is a model's checkpoint; a run is kept in a folder of its own")
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(body, encoding="utf-8")
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    differ = _differences(before, json.loads(body))
+    try:
+        before = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged, so what run this is cannot be told; give a new folder") from error
+    differ = _differences(before, json.loads(json.dumps(config)))
     if differ:
         raise ConfigError(
             f"{folder} is of a run with another config: {'; '.join(differ[:6])}. "
             "Go on with the same, or give a new folder"
         )
+
+
+def has_begun(folder: Path) -> bool:
+    return (folder / RUN).exists()
+
+
+def begin(folder: Path, config: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Keeps what a run is made of with it; the config last, so that a run which has one has both."""
+    store = store_at(str(folder))
+    store.put(DATA, catalogue.to_json())
+    store.put(RUN, (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _differences(before: Any, now: Any, name: str = "") -> list[str]:
@@ -347,4 +354,4 @@ def _differences(before: Any, now: Any, name: str = "") -> list[str]:
             for key in sorted(before.keys() | now.keys())
             for line in _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
         ]
-    return [] if before == now else [f"{name} was {json.dumps(before)} and is {json.dumps(now)}"]
+    return [] if before == now else [f"{name or RUN} was {json.dumps(before)} and is {json.dumps(now)}"]
