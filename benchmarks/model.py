@@ -3,7 +3,7 @@
 Weights are random, so nothing is downloaded. First the machine's own peaks are measured: a matrix product, and a large
 buffer copied and read. Then the front end (`mel`), the audio encoder with its adapters (`encoder`), a prompt read into
 an empty cache with logits of its last token (`prefill`), and one more token for each row of a full cache (`decode`),
-eagerly and compiled. A share is that of the measured peak: operations (benchmarks/model_costs.py) of the matrix
+eagerly and compiled. A share is that of the measured peak: operations (model/flops.py) of the matrix
 product's, bytes of the faster of the two streams; on a known GPU also of its data sheet's. Each size and kind of case
 runs in a process of its own, so one that does not fit takes none of the others with it.
 """
@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 import torch
 
 from benchmarks.model_cases import Plan, Result, measured
-from benchmarks.model_costs import Sheet, sheet_of
 from benchmarks.model_timing import product_flops, stream_bytes
+from model.flops import Sheet, sheet_of
 from model.sizes import SIZES
 
 KINDS = ("mel", "encoder", "prefill", "decode")

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.model_costs import decode_bytes, hear_flops, prefill_flops
 from benchmarks.model_timing import (
     Run,
     Timed,
@@ -19,6 +18,7 @@ from benchmarks.model_timing import (
 )
 from model.attention import KVCache
 from model.decoding import empty_cache
+from model.flops import decode_bytes, hear_flops, prefill_flops
 from model.frames import MAX_AUDIO_S, SAMPLE_RATE_HZ, frames_of_ms
 from model.mel import log_mel
 from model.model import AudioLM

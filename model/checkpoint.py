@@ -74,7 +74,7 @@ def load(
     found = {name: stored for name, stored in weights.find(folder).items() if name.split(".")[-1] != IGNORED}
     _check_size(config, len(found), folder)
     model = _described(config)
-    _check_same(found, _shapes(model), folder, f"{whose} ({_summary(config)})")
+    check_same(found, _shapes(model), folder, f"{whose} ({_summary(config)})")
     model.load_state_dict(
         dict(weights.read(found, dtype=dtype, device=device, progress=progress)), strict=True, assign=True
     )
@@ -120,6 +120,25 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return _shapes(_described(config))
 
 
+def check_same(
+    found: Mapping[str, StoredTensor], expected: Mapping[str, tuple[int, ...]], folder: Path, wanted: str
+) -> None:
+    """Raises CheckpointError that lists every difference between what files hold and what is `wanted`."""
+    differences = []
+    for name in sorted(found.keys() | expected.keys()):
+        if name not in found:
+            differences.append(f"missing: {name} {list(expected[name])}")
+        elif name not in expected:
+            differences.append(f"surplus: {shown(name)} {list(found[name].shape)}")
+        elif found[name].shape != expected[name]:
+            differences.append(f"shape: {name} is {list(found[name].shape)}, expected {list(expected[name])}")
+        elif found[name].kind not in weights.DTYPES:
+            differences.append(f"dtype: {name} is {found[name].kind}, expected one of {', '.join(weights.DTYPES)}")
+    if differences:
+        lines = "".join(f"\n  {line}" for line in differences)
+        raise CheckpointError(f"{folder}: {len(differences):,} of its tensors are not those {wanted}:{lines}")
+
+
 def _described(config: ModelConfig) -> AudioLM:
     """A model without values."""
     with torch.device("meta"):
@@ -140,24 +159,6 @@ def _check_size(config: ModelConfig, num_tensors: int, folder: Path) -> None:
         )
     if (total := parameters(config).total) > MAX_PARAMETERS:
         raise CheckpointError(f"{folder / CONFIG} describes {total:,} parameters; is it damaged?")
-
-
-def _check_same(
-    found: Mapping[str, StoredTensor], expected: Mapping[str, tuple[int, ...]], folder: Path, wanted: str
-) -> None:
-    differences = []
-    for name in sorted(found.keys() | expected.keys()):
-        if name not in found:
-            differences.append(f"missing: {name} {list(expected[name])}")
-        elif name not in expected:
-            differences.append(f"surplus: {shown(name)} {list(found[name].shape)}")
-        elif found[name].shape != expected[name]:
-            differences.append(f"shape: {name} is {list(found[name].shape)}, expected {list(expected[name])}")
-        elif found[name].kind not in weights.DTYPES:
-            differences.append(f"dtype: {name} is {found[name].kind}, expected one of {', '.join(weights.DTYPES)}")
-    if differences:
-        lines = "".join(f"\n  {line}" for line in differences)
-        raise CheckpointError(f"{folder}: {len(differences):,} of its tensors are not those {wanted}:{lines}")
 
 
 def _check_held(held: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], folder: Path) -> None:

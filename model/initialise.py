@@ -48,7 +48,7 @@ def initialise(model: AudioLM, seed: int) -> None:
         elif name.endswith(".bias"):
             parameter.zero_()
         else:
-            parameter.copy_(_drawn(name, parameter.shape, seed) * _std(name, num_layers))
+            parameter.copy_(drawn(name, parameter.shape, seed) * _std(name, num_layers))
 
 
 def _norm_weights(model: nn.Module) -> set[str]:
@@ -57,8 +57,8 @@ def _norm_weights(model: nn.Module) -> set[str]:
     }
 
 
-def _drawn(name: str, shape: torch.Size, seed: int) -> Tensor:
-    """Standard normal, float32."""
+def drawn(name: str, shape: torch.Size, seed: int) -> Tensor:
+    """Standard normal, float32, of the tensor called `name`."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
     return torch.randn(shape, generator=generator)

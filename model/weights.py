@@ -42,14 +42,14 @@ def find(folder: Path) -> dict[str, StoredTensor]:
     Raises CheckpointError where there are no weights, or a file is absent, cut short, damaged or outside the folder.
     """
     if (folder / WHOLE).exists():
-        return _header(inside(folder, WHOLE))
+        return header(inside(folder, WHOLE))
     if not (folder / INDEX).exists():
         raise CheckpointError(_nothing_there(folder))
     index = inside(folder, INDEX)
     file_by_name = _file_by_name(index)
     found: dict[str, StoredTensor] = {}
     for file in sorted(set(file_by_name.values())):
-        for name, stored in _header(_shard(folder, index, file)).items():
+        for name, stored in header(_shard(folder, index, file)).items():
             if name in found:
                 raise CheckpointError(f"{folder}: {shown(name)} is both in {found[name].file.name} and in {file}")
             found[name] = stored
@@ -83,6 +83,18 @@ def read(
                     progress(done_bytes, total_bytes)
 
 
+def header(path: Path) -> dict[str, StoredTensor]:
+    """What one safetensors file holds, by name. Raises CheckpointError where it cannot be read."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no file")
+    with _told(path), safe_open(path, framework="pt", backend="pread") as opened:
+        slices = {name: opened.get_slice(name) for name in opened.offset_keys()}
+        return {
+            name: StoredTensor(file=path, shape=tuple(part.get_shape()), kind=part.get_dtype())
+            for name, part in slices.items()
+        }
+
+
 def write(
     weights: Mapping[str, torch.Tensor], folder: Path, *, dtype: torch.dtype | None = None, shard_bytes: int
 ) -> None:
@@ -99,16 +111,21 @@ def write(
     for number, names in enumerate(shards, 1):
         file = WHOLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         held = {name: weights[name].detach().to(device="cpu", dtype=dtype).contiguous() for name in names}
-        with _told(folder / file):
-            (folder / file).touch()
-            mode = (folder / file).stat().st_mode
-            save_file(held, folder / file, metadata=METADATA)
-            (folder / file).chmod(mode)  # the library lets nobody else read it
+        write_file(held, folder / file)
         del held  # before the next are held
         file_by_name |= dict.fromkeys(names, file)
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": file_by_name}
         (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def write_file(held: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Writes tensors into one safetensors file."""
+    with _told(path):
+        path.touch()
+        mode = path.stat().st_mode
+        save_file(dict(held), path, metadata=METADATA)
+        path.chmod(mode)  # the library lets nobody else read it
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -176,17 +193,6 @@ def _shard(folder: Path, index: Path, file: str) -> Path:
     if not path.is_file():
         raise CheckpointError(f"{index} names {shown(file)}, which is not there; is the copy complete?")
     return path
-
-
-def _header(path: Path) -> dict[str, StoredTensor]:
-    if not path.is_file():
-        raise CheckpointError(f"{path} is no file")
-    with _told(path), safe_open(path, framework="pt", backend="pread") as opened:
-        slices = {name: opened.get_slice(name) for name in opened.offset_keys()}
-        return {
-            name: StoredTensor(file=path, shape=tuple(part.get_shape()), kind=part.get_dtype())
-            for name, part in slices.items()
-        }
 
 
 def _num_bytes(stored: StoredTensor) -> int:

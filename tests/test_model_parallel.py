@@ -1,19 +1,15 @@
 """A model spread over processes is the model: the same loss, the same gradients."""
 
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 
 from model.model import AudioLM
 from model.parallel import checkpoint_layers, shard
 from tests.models import noise_mel, tiny, told
-
-RANKS = 2
+from tests.processes import RANKS, together
 
 
 def step(model: AudioLM, rank: int, *, apart: bool) -> torch.Tensor:
@@ -33,10 +29,7 @@ def step(model: AudioLM, rank: int, *, apart: bool) -> torch.Tensor:
     return loss.detach()
 
 
-def worker(rank: int, port: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=RANKS)
-    mesh = init_device_mesh("cpu", (RANKS,))
+def steps(mesh: DeviceMesh, rank: int, folder: Path) -> None:
     for apart in (False, True):
         model = tiny()
         model.audio_encoder.frames_at_once = 800  # so that ranks differ in how often they call its layers
@@ -45,7 +38,6 @@ def worker(rank: int, port: int, folder: Path) -> None:
         loss = step(model, rank, apart=apart)
         gradients = {name: weight.grad.full_tensor() for name, weight in model.named_parameters()}
         torch.save({"loss": loss, "gradients": gradients, "held": held}, folder / f"{rank}-{apart}.pt")
-    dist.destroy_process_group()
 
 
 def test_layers_computed_again_give_the_same_gradients_from_fewer_kept_values():
@@ -67,10 +59,7 @@ def test_layers_computed_again_give_the_same_gradients_from_fewer_kept_values():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_two_processes_compute_what_one_does(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, tmp_path), nprocs=RANKS)
+    together(steps, tmp_path)
     for apart in (False, True):
         whole = tiny()
         losses = [step(whole, rank, apart=apart) for rank in range(RANKS)]

@@ -25,6 +25,7 @@ class TaskSample:
     question: str
     answer: str
     evidence: tuple[str, ...]  # "speech/0": a fact, as claims name it; "events/2", "branches.speech.words": a field
+    thought: str | None = None  # the way to the answer, where it is to be told
 
     @property
     def id(self) -> str:
