@@ -28,16 +28,21 @@ RATE_HZ = 16_000
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NOT_FREE = "CC-BY-NC"
 TESTED = 4  # one of so many sounds is for testing
+TEST_TAKES = 5  # of each digit and speaker, as the corpus advises
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigitRules:
-    """How recordings are laid out; spans are drawn evenly between two ends."""
+    """How recordings are laid out; spans are drawn evenly between two ends.
+
+    Few digits are as likely as many on a scale of ratios: what is short is learnt first. A pause is long enough that
+    phrases become segments of their own.
+    """
 
     phrases: tuple[int, int] = (6, 12)  # of a recording
-    digits: tuple[int, int] = (2, 9)  # of a phrase
-    gap_s: tuple[float, float] = (0.1, 0.6)  # between digits of a phrase
-    pause_s: tuple[float, float] = (0.9, 1.5)  # between phrases
+    digits: tuple[int, int] = (1, 8)  # of a phrase
+    gap_s: tuple[float, float] = (0.1, 0.8)  # between digits of a phrase
+    pause_s: tuple[float, float] = (1.4, 2.0)  # between phrases
     speech_db: tuple[float, float] = (-30, -18)  # of a phrase
     level_db: float = 3.0  # how far a digit may be louder or softer than its phrase
     floor_db: tuple[float, float] = (-75, -60)  # of the noise of the recorder
@@ -59,7 +64,7 @@ class DigitRules:
 
 
 TRAINING = DigitRules(speed=(0.82, 1.22))
-TESTING = DigitRules()
+TESTING = DigitRules(digits=(2, 8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +88,17 @@ class Recording:
     events: tuple[Event, ...]
 
 
-def sides(shared: Path, tested_speaker: str) -> tuple[Sounds, Sounds]:
-    """What is there for training and for testing: no speaker, no sound and no music is on both sides.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """No take of a digit, no sound and no piece of music of the testing sides is on the training side."""
+
+    training: Sounds
+    known: Sounds  # the speakers of the training side
+    unknown: Sounds  # a speaker who was never heard
+
+
+def sides(shared: Path, unknown: str) -> Sides:
+    """What there is for training and for testing; `unknown` is the speaker left out of training.
 
     `shared` holds digits/, clips/ with clips.json, and music/. Sounds whose licence forbids commercial use are left
     out. Raises InputError where something is missing.
@@ -93,30 +107,42 @@ def sides(shared: Path, tested_speaker: str) -> tuple[Sounds, Sounds]:
     clips = _free_clips(shared / "clips")
     music = sorted((shared / "music").glob("*.ogg"))
     speakers = sorted({speaker_of(path) for path in digits})
-    if tested_speaker not in speakers or len(speakers) < 2 or not clips or len(music) < 2:
+    if unknown not in speakers or len(speakers) < 2 or not clips or len(music) < 2:
         raise InputError(
-            f"{shared} has digits of {', '.join(speakers) or 'nobody'}, {len(clips)} free clips and {len(music)} pieces "
-            f"of music; it takes digits of {tested_speaker} and of others, clips, and two pieces or more"
+            f"{shared} has digits of {', '.join(speakers) or 'nobody'}, {len(clips)} free clips and {len(music)} "
+            f"pieces of music; it takes digits of {unknown} and of others, clips, and two pieces or more"
         )
-    held = [path for path in clips if _number(path.name) % TESTED == 0]
-    return (
-        Sounds(
-            speakers=tuple(name for name in speakers if name != tested_speaker),
-            digits=tuple(path for path in digits if speaker_of(path) != tested_speaker),
-            clips=tuple(path for path in clips if path not in held),
-            music=tuple(music[len(music) // 3 :]),
+    known = tuple(name for name in speakers if name != unknown)
+    tested_clips = tuple(path for path in clips if _number(path.name) % TESTED == 0)
+    tested_music = tuple(music[: max(1, len(music) // 3)])
+    return Sides(
+        training=Sounds(
+            speakers=known,
+            digits=tuple(path for path in digits if speaker_of(path) in known and _take(path) >= TEST_TAKES),
+            clips=tuple(path for path in clips if path not in tested_clips),
+            music=tuple(path for path in music if path not in tested_music),
         ),
-        Sounds(
-            speakers=(tested_speaker,),
-            digits=tuple(path for path in digits if speaker_of(path) == tested_speaker),
-            clips=tuple(held),
-            music=tuple(music[: len(music) // 3]),
+        known=Sounds(
+            speakers=known,
+            digits=tuple(path for path in digits if speaker_of(path) in known and _take(path) < TEST_TAKES),
+            clips=tested_clips,
+            music=tested_music,
+        ),
+        unknown=Sounds(
+            speakers=(unknown,),
+            digits=tuple(path for path in digits if speaker_of(path) == unknown),
+            clips=tested_clips,
+            music=tested_music,
         ),
     )
 
 
 def speaker_of(path: Path) -> str:
     return path.stem.split("_")[1]
+
+
+def _take(path: Path) -> int:
+    return int(path.stem.split("_")[2])
 
 
 def word_of(path: Path) -> str:
@@ -136,7 +162,7 @@ def compose(sounds: Sounds, rng: np.random.Generator, rules: DigitRules) -> Reco
     for _ in range(rng.integers(rules.phrases[0], rules.phrases[1] + 1)):
         level_db = rng.uniform(*rules.speech_db)
         first_ms = at_ms
-        for _ in range(rng.integers(rules.digits[0], rules.digits[1] + 1)):
+        for _ in range(_num_digits(rng, rules)):
             path = takes[rng.integers(len(takes))]
             loud_db = level_db + rng.uniform(-rules.level_db, rules.level_db)
             said = made_ready(_sound(path, speed), Branch.SPEECH, RATE_HZ, loud_db)
@@ -203,6 +229,11 @@ def compose_all(folder: Path, sounds: Sounds, rules: DigitRules, hours: float, s
         yield recording
         left -= len(recording.samples)
         number += 1
+
+
+def _num_digits(rng: np.random.Generator, rules: DigitRules) -> int:
+    least, most = rules.digits
+    return int(np.exp(rng.uniform(np.log(least), np.log(most + 1))))
 
 
 def _bed(sounds: Sounds, rng: np.random.Generator, duration_ms: int, level_db: float) -> Ready:
