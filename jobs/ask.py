@@ -93,18 +93,18 @@ def ask(asked: Ask, overrides: dict[str, float | int | None]) -> None:
     tokenizer = Tokenizer.open(asked.checkpoint)
     tokenizer.check(config)
     sampling = _sampling(asked.checkpoint, overrides)
-    device, dtype = _device(asked.device), _dtype(asked.dtype)
+    device, dtype = device_called(asked.device), dtype_called(asked.dtype)
     mels = tuple(_mel(path, asked, errors) for path in asked.audios)
     frames = [mel.shape[1] for mel in mels]
     prompt = render(question(asked.question, frames), tokenizer, time_markers=tokenizer.time_markers)
     check_fits(len(prompt.ids), frames, config.language_config.max_position_embeddings, 1)
     request = Request(prompt=prompt, mels=mels)
-    model = _loaded(asked.checkpoint, dtype, device, errors)
+    model = loaded(asked.checkpoint, dtype, device, errors)
     generator = Generator(model, tokenizer, compiled=asked.compiled)
     tally = Tally(audio_s=sum(frames) * FRAME_MS / 1000, prompt_tokens=len(prompt.ids))
     pieces = _pieces(generator, request, sampling, tally)
     try:
-        with _threads(model):
+        with threads_for(model):
             show(pieces, sys.stdout, shows_thoughts=asked.shows_thoughts)
     except BrokenPipeError:  # whoever reads has read enough
         raise
@@ -199,7 +199,7 @@ def _sampling(checkpoint: Path, overrides: dict[str, float | int | None]) -> Sam
     return replace(sampling, **given)  # type: ignore[arg-type]
 
 
-def _device(name: str | None) -> torch.device:
+def device_called(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -211,14 +211,14 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _dtype(name: str | None) -> torch.dtype | None:
+def dtype_called(name: str | None) -> torch.dtype | None:
     if name is not None and name not in DTYPES:
         raise ConfigError(f"--dtype {name!r} is not one of {', '.join(DTYPES)}")
     return None if name is None else DTYPES[name]
 
 
 @contextmanager
-def _threads(model: AudioLM) -> Iterator[None]:
+def threads_for(model: AudioLM) -> Iterator[None]:
     """Every processor for a model that is worth it; a small one is slower shared out."""
     before = torch.get_num_threads()
     may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
@@ -230,7 +230,7 @@ def _threads(model: AudioLM) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _loaded(checkpoint: Path, dtype: torch.dtype | None, device: torch.device, errors: Console) -> AudioLM:
+def loaded(checkpoint: Path, dtype: torch.dtype | None, device: torch.device, errors: Console) -> AudioLM:
     """The model; on a terminal a bar shows how far its weights are read."""
     columns = (TextColumn("reading weights"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:

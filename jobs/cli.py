@@ -1,4 +1,5 @@
-"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, `model`, `build`."""
+"""The doors: `earmark annotate`, `status`, `retry`, `inspect`, `doctor`, `submit`, `demo`, `ask`, `model`, `build`,
+`evaluate`."""
 
 import os
 
@@ -19,6 +20,7 @@ import typer
 
 from jobs import show
 from jobs.build import commands as build_commands
+from jobs.evaluate import evaluate
 from jobs.model import check_installed
 from jobs.model import commands as model_commands
 from jobs.recipes import load
@@ -45,6 +47,7 @@ cli = typer.Typer(
 
 cli.add_typer(model_commands, name="model")
 cli.add_typer(build_commands, name="build")
+cli.command()(evaluate)
 
 Output = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that shards are written to.")]
 Recipe = Annotated[str, typer.Option(help="The name of a recipe, or file.py:function of your own.")]

@@ -13,6 +13,7 @@ from model.attention import Sight, packed_sight, positions_in
 from model.head import TokenLoss
 from model.model import AudioLM, Heard
 from model.packing import Layout, Pack
+from model.parallel import heard_by_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,12 +43,11 @@ class Batch:
         )
 
 
-def hidden_states(model: AudioLM, batch: Batch, heard: Heard | None) -> Tensor:
-    """What the head makes logits of, (B, T, E)."""
-    return model.read(batch.tokens_BT, heard, positions_BT=batch.positions_BT, sight=batch.sight)
-
-
-def next_token_loss(model: AudioLM, batch: Batch) -> TokenLoss:
-    """Cross entropy of every target, added up."""
-    heard = model.hear(batch.mel_MF, batch.frames) if batch.frames else None
-    return model.lm_head.loss(hidden_states(model, batch, heard), batch.targets_BT)
+def next_token_loss(model: AudioLM, batch: Batch, *, shared: bool = False) -> TokenLoss:
+    """Cross entropy of every target, added up. `shared`: the model is that of several ranks, who step together."""
+    if shared:
+        heard: Heard | None = heard_by_all(model, batch.mel_MF, batch.frames)
+    else:
+        heard = model.hear(batch.mel_MF, batch.frames) if batch.frames else None
+    x_BTE = model.read(batch.tokens_BT, heard, positions_BT=batch.positions_BT, sight=batch.sight)
+    return model.lm_head.loss(x_BTE, batch.targets_BT)

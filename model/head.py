@@ -17,10 +17,14 @@ LOSS_TOKENS = 2048
 
 
 class TokenLoss(NamedTuple):
-    """Cross entropy added up over `num_targets` positions, so that a mean can be taken over many batches and ranks."""
+    """Cross entropy added up over `num_targets` positions, so that a mean can be taken over many batches and ranks.
+
+    `each_N` is that of every position that has a target, in order; no gradient goes through it.
+    """
 
     total: Tensor
     num_targets: Tensor
+    each_N: Tensor
 
     @property
     def mean(self) -> Tensor:
@@ -42,10 +46,12 @@ class LanguageHead(nn.Linear):
         """
         counts_BT = targets_BT != IGNORE
         x_NE, targets_N = x_BTE[counts_BT], targets_BT[counts_BT]
-        total = x_NE.new_zeros((), dtype=torch.float32)
-        for x, targets in zip(x_NE.split(at_once), targets_N.split(at_once), strict=True):
-            total = total + checkpoint(self._cross_entropy, x, targets, use_reentrant=False)
-        return TokenLoss(total, counts_BT.sum())
+        losses = [
+            checkpoint(self._cross_entropy, x, targets, use_reentrant=False)
+            for x, targets in zip(x_NE.split(at_once), targets_N.split(at_once), strict=True)
+        ]
+        each_N = torch.cat(losses)
+        return TokenLoss(each_N.sum(), counts_BT.sum(), each_N.detach())
 
     def _cross_entropy(self, x_NE: Tensor, targets_N: Tensor) -> Tensor:
-        return F.cross_entropy(F.linear(x_NE, self.weight).float(), targets_N, reduction="sum")
+        return F.cross_entropy(F.linear(x_NE, self.weight).float(), targets_N, reduction="none")

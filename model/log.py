@@ -89,7 +89,7 @@ class RunLog:
         folder.mkdir(parents=True, exist_ok=True)
         num_kept = _cut(folder / LINES, resume_step)
         if num_kept != resume_step:
-            self._say(f"{folder / LINES} has {num_kept} of the {resume_step} steps before; its curve has a gap")
+            self.say(f"{folder / LINES} has {num_kept} of the {resume_step} steps before; its curve has a gap")
         self._file = (folder / LINES).open("a", encoding="utf-8")
         self._curves = self._open_curves(folder / CURVES, resume_step)
         self._bar: Progress | None = None
@@ -125,16 +125,17 @@ class RunLog:
         if self._bar:
             self._bar.update(self._task, completed=report.step, description=words)
         elif report.step % PLAIN_STEPS == 0 or report.step in (1, self._total_steps):
-            self._say(words)
+            self.say(words)
 
-    def _say(self, words: str) -> None:
+    def say(self, words: str) -> None:
+        """In the terminal alone."""
         self._console.print(words, markup=False)
 
     def _open_curves(self, folder: Path, resume_step: int) -> "SummaryWriter | None":
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            self._say(f"tensorboard is not installed, so there are no curves in {folder}; pip install tensorboard")
+            self.say(f"tensorboard is not installed, so there are no curves in {folder}; pip install tensorboard")
             return None
         _wait_for_another_second(folder)
         return SummaryWriter(str(folder), purge_step=resume_step + 1)

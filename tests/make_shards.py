@@ -1,4 +1,4 @@
-"""Shards to learn from, in moments: spoken words and named sounds at known times, written by the pipeline's own writer."""
+"""Shards to learn from: spoken words and named sounds at known times, written by the pipeline's own writer."""
 
 import json
 from pathlib import Path

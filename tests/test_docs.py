@@ -11,6 +11,7 @@ from jobs.demo import make_recordings
 from jobs.doctor import models_in, servers_in
 from jobs.recipes import gpu, load
 from pipeline.route import fingerprint
+from schemas.asking.tasks import TASKS
 from tests.test_model_commands import earmark
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,19 @@ def test_the_examples_of_the_model_run_one_after_the_other(tmp_path):
     done = subprocess.run(program, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "S01 2010 and good day False\n" in done.stdout
+
+
+def test_the_example_of_the_evaluation_runs(capsys):
+    (block,) = BLOCK.findall((ROOT / "docs" / "evaluation.md").read_text())
+    exec(block, {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("0.33")
+    assert second == "37.5 1.0"
+
+
+def test_every_task_is_in_the_table_of_the_evaluation():
+    table = (ROOT / "docs" / "evaluation.md").read_text()
+    assert all(f"`{task}`" in table for task in TASKS if not task.startswith("choice_"))
 
 
 def test_the_recipes_of_the_documentation_are_recipes(tmp_path):

@@ -18,7 +18,7 @@ from torchaudio.functional import resample
 from typer.testing import CliRunner
 
 from jobs import cli
-from jobs.ask import Ask, _threads, printable, show
+from jobs.ask import Ask, printable, show, threads_for
 from jobs.ask import ask as asking
 from model import companions
 from model.checkpoint import load, save
@@ -199,7 +199,7 @@ def test_a_part_of_the_processors_is_known_on_every_system(monkeypatch):
     before = torch.get_num_threads()
     with torch.device("meta"):
         large = AudioLM(SMALL)
-    with _threads(large):
+    with threads_for(large):
         assert torch.get_num_threads() == os.cpu_count()
     assert torch.get_num_threads() == before
 
