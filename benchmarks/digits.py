@@ -7,8 +7,8 @@
 `data` strings recordings from FOLDER/digits, FOLDER/music and FOLDER/clips (`benchmarks/digits_data.py`) and annotates
 them with the recipe `sidecar` into shards: OUT/shards/training, and two for testing, `known` (other takes of the
 training's speakers) and `unknown` (a speaker never heard). `run` trains and tests one model for each variant and seed,
-and leaves OUT/results/<size>-<variant>-<seed>.json; those that are there are not made again. `table` tells the results
-and draws OUT/digits.png.
+in OUT/runs, and leaves OUT/results/<size>-<variant>-<seed>.json; those that are there are not made again. `table` tells
+the results and draws OUT/digits.png.
 """
 
 import argparse

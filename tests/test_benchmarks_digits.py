@@ -8,11 +8,9 @@ import pytest
 import soundfile
 
 from benchmarks.digits_data import RATE_HZ, TRAINING, WORDS, compose, labels, sides, speaker_of, write
-from benchmarks.digits_scores import aligned, score
-from benchmarks.digits_table import table
+from benchmarks.digits_table import read_results, table, tell
 from pipeline.labels.own_json import read
 from schemas.errors import InputError
-from schemas.formats.transcript import Utterance
 from tests.make import tone
 
 SPEAKERS = ("ann", "bob", "cid")
@@ -91,16 +89,6 @@ def test_labels_are_read_back_to_the_millisecond(shared, tmp_path):
     assert len(found.sentences) == len(made.sentences)
 
 
-def test_errors_and_shifts_are_those_of_the_best_alignment():
-    assert aligned(["one", "two", "six"], ["one", "six"]) == (1, [(0, 0), (2, 1)])
-    assert aligned([], ["one"]) == (1, [])
-    truth = [Utterance(start_ms=100, end_ms=500, text="one"), Utterance(start_ms=900, end_ms=1_300, text="two")]
-    told = [Utterance(start_ms=150, end_ms=480, text="one"), Utterance(start_ms=900, end_ms=1_300, text="six")]
-    found = score([(truth, told)])
-    assert (found.word_error_rate, found.matched, found.aas_ms) == (0.5, 0.5, 35.0)
-    assert score([(truth, [])]).aas_ms is None
-
-
 def test_the_table_tells_the_median_of_the_seeds():
     runs = [
         {
@@ -119,26 +107,27 @@ def test_the_table_tells_the_median_of_the_seeds():
 
 
 @pytest.mark.slow
-def test_a_model_learns_from_examples_and_is_tested(shared):
-    from benchmarks.digits_training import VARIANTS, Example, Recipe, run_one
-    from model.mel import log_mel
-    from schemas.formats import transcript
+def test_from_recordings_to_a_result_of_every_variant(shared, tmp_path):
+    """The whole experiment in little: words of the records are the labels', each model is trained and tested."""
+    from benchmarks.digits import exact_words, make_data
+    from benchmarks.digits_training import VARIANTS, examples, run_all
 
-    made = compose(sides(shared, "cid").training, np.random.default_rng(1), TRAINING)
-    examples = []
-    for span in made.sentences:
-        said = tuple(
-            Utterance(start_ms=w.start_ms - span.start_ms, end_ms=w.end_ms - span.start_ms, text=w.text)
-            for w in made.words
-            if span.contains(w)
-        )
-        heard = made.samples[span.start_ms * 16 : span.end_ms * 16].astype(np.float32)
-        mel = log_mel(heard).astype(np.float16)
-        examples.append(Example(mel_MF=mel, words=said, answer=transcript.write(said)))
-    recipe = Recipe(minutes=0.05, num_looks=1)
-    everywhere = dict.fromkeys(("training", "known", "unknown"), examples)
-    for variant in VARIANTS.values():
-        found = run_one(everywhere, "tiny", variant, recipe, seed=0, device="cpu")
-        assert found["steps"] > 0
-        assert found["encoder_steps"] > 0
-        assert found["unknown"]["num_words"] == len(made.words)
+    make_data(tmp_path, shared, unknown="cid", hours=0.005, test_hours=0.003, seed=0)
+    labelled = [
+        word
+        for path in (tmp_path / "recordings" / "training").glob("*.json")
+        for word in json.loads(path.read_text())["words"]
+    ]
+    found = examples(tmp_path / "shards" / "training")
+    assert 0 < sum(len(one.words) for one in found) <= exact_words(tmp_path / "shards" / "training") <= len(labelled)
+    run_all(tmp_path, size="tiny", minutes=0.02, seeds=[0], variants=list(VARIANTS), device="cpu")
+    results = read_results(tmp_path / "results")
+    assert [one["variant"] for one in results] == sorted(VARIANTS)
+    for one in results:
+        assert one["steps"] > 0
+        assert one["encoder_steps"] > 0
+        assert one["unknown"]["num_words"] > 0
+        assert len(one["curve"]) > 1
+    assert len({one["parameters"] for one in results}) == 2  # without DeepStack there are no mergers
+    tell(tmp_path)
+    assert (tmp_path / "digits.png").stat().st_size > 1000
