@@ -24,6 +24,7 @@ from jobs.evaluate import evaluate
 from jobs.model import check_installed
 from jobs.model import commands as model_commands
 from jobs.recipes import load
+from jobs.train import Stage
 from pipeline.annotate import Standing, check_run, plan_new, plan_retry, read_run, standing, unfinished
 from pipeline.lot import Lot, Piece
 from pipeline.plan import Plan
@@ -238,6 +239,79 @@ def ask(
         compiled=compiled,
     )
     answer(asked, overrides)
+
+
+@cli.command()
+def train(
+    stage: Annotated[Stage, typer.Argument(metavar="STAGE", help="encoder, adapter, pretrain, sft, reasoning or rl.")],
+    data: Annotated[list[str], typer.Option(help="Annotated shards, or conversations; may be given several times.")],
+    checkpoint: Annotated[Path, typer.Option(help="The run's own folder; the same command goes on there.")],
+    start: Annotated[Path, typer.Option(help="The checkpoint to begin from; `earmark model init` makes one.")],
+    text: Annotated[list[str] | None, typer.Option(help="Folders or files of text, .txt or .jsonl.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Updates in all.")] = 1000,
+    lr: Annotated[float | None, typer.Option(help="The highest learning rate, instead of the stage's own.")] = None,
+    packs_per_step: Annotated[int, typer.Option(min=1, help="Packs a step over all ranks: the batch.")] = 8,
+    pack_tokens: Annotated[int, typer.Option(min=64, help="Tokens of a pack.")] = 8192,
+    lora: Annotated[int | None, typer.Option(min=1, help="Learn low-rank additions of this rank alone.")] = None,
+    decoder_layers: Annotated[int, typer.Option(min=1, help="Of the decoder that teaches the encoder.")] = 4,
+    prompts_per_step: Annotated[int, typer.Option(min=1, help="rl: prompts a step over all ranks.")] = 128,
+    answers: Annotated[int, typer.Option(min=2, help="rl: answers to each prompt.")] = 16,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="rl: of an answer.")] = 2048,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16; on a GPU bfloat16.")] = None,
+    recompute: Annotated[bool, typer.Option("--recompute", help="Keep less for the backward pass.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the layers.")] = False,
+    seed: Annotated[int, typer.Option(help="Another seed, another order.")] = 0,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="How sure what is taught must be.")] = 0.5,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first damaged sample.")] = False,
+    no_time_markers: Annotated[bool, typer.Option("--no-time-markers", help="For an ablation.")] = False,
+    device: Annotated[str | None, typer.Option(help="cuda or cpu; without it what there is.")] = None,
+    ranks: Annotated[int, typer.Option(min=1, help="Processes that share the model; several run on Ray.")] = 1,
+    address: Address = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read data, for each rank.")] = 2,
+    snapshot_every: Annotated[int, typer.Option(min=1, help="Steps between two snapshots.")] = 500,
+) -> None:
+    """Train a model from shards, through one of the stages, and write it as a checkpoint into CHECKPOINT/model.
+
+    The same command goes on where a run was broken off.
+
+    \b
+    earmark train pretrain --data shards/ --text texts/ --start checkpoints/small --checkpoint runs/one
+    earmark train sft --data shards/ --start runs/one/model --checkpoint runs/two --ranks 8 --address auto
+    """
+    from jobs.train import Train
+    from jobs.train import train as run_stage
+
+    check_installed()
+    run_stage(
+        Train(
+            stage=stage,
+            data=tuple(data),
+            text=tuple(text or ()),
+            start=start,
+            folder=checkpoint,
+            steps=steps,
+            lr=lr,
+            packs_per_step=packs_per_step,
+            pack_tokens=pack_tokens,
+            lora=lora,
+            decoder_layers=decoder_layers,
+            prompts_per_step=prompts_per_step,
+            answers=answers,
+            max_new_tokens=max_new_tokens,
+            precision=precision,
+            recompute=recompute,
+            compiled=compiled,
+            seed=seed,
+            min_score=min_score,
+            strict=strict,
+            time_markers=not no_time_markers,
+            device=device,
+            ranks=ranks,
+            address=address,
+            workers=workers,
+            snapshot_every=snapshot_every,
+        )
+    )
 
 
 @cli.command()

@@ -52,22 +52,29 @@ def _one_token(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, sight: Tensor) ->
     return mixed.reshape(B, H, 1, K)
 
 
-def packed_sight(documents_BT: Tensor, *, in_blocks: bool | None = None) -> Sight:
+def packed_sight(documents_BT: Tensor, answers_BT: Tensor | None = None, *, in_blocks: bool | None = None) -> Sight:
     """The sight of sequences packed into rows: each token sees its own document, up to itself.
 
-    `documents_BT` numbers the document of each token; each lies in one piece. `in_blocks`, as by default on CUDA:
-    blocks that are masked whole are never computed (FlexAttention, arXiv:2412.05496); else it is a plain mask.
+    `documents_BT` numbers the document of each token; each lies in one piece. With `answers_BT` a document is a prompt
+    (0) with several answers behind it (1, 2, ...): each sees the prompt and itself, and none of the others.
+    `in_blocks`, as by default on CUDA: blocks that are masked whole are never computed (FlexAttention,
+    arXiv:2412.05496); else it is a plain mask.
     """
     B, T = documents_BT.shape
     if documents_BT.is_cuda if in_blocks is None else in_blocks:
         from torch.nn.attention.flex_attention import create_block_mask
 
         def visible(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            return (query >= key) & (documents_BT[b, query] == documents_BT[b, key])
+            within = (query >= key) & (documents_BT[b, query] == documents_BT[b, key])
+            if answers_BT is None:
+                return within
+            return within & ((answers_BT[b, key] == 0) | (answers_BT[b, query] == answers_BT[b, key]))
 
         return create_block_mask(visible, B=B, H=None, Q_LEN=T, KV_LEN=T, device=str(documents_BT.device))
-    same_BTT = documents_BT[:, :, None] == documents_BT[:, None, :]
-    return same_BTT.tril()[:, None]
+    seen_BTT = (documents_BT[:, :, None] == documents_BT[:, None, :]).tril()
+    if answers_BT is not None:
+        seen_BTT &= (answers_BT[:, None, :] == 0) | (answers_BT[:, :, None] == answers_BT[:, None, :])
+    return seen_BTT[:, None]
 
 
 def positions_in(documents_BT: Tensor) -> Tensor:

@@ -85,6 +85,26 @@ def greedy_ids(model: AudioLM, asked: Sequence[Asked], num_tokens: int) -> Tenso
     return torch.stack(said, dim=1)
 
 
+def heard(model: AudioLM, asked: Sequence[Asked]) -> Heard | None:
+    """The audios of all prompts in order, each different one encoded once."""
+    mels = [mel for _, own in asked for mel in own]
+    if not mels:
+        return None
+    different = list({id(mel): mel for mel in mels}.values())
+    frames = [mel.shape[1] for mel in different]
+    mel_MF = torch.cat([torch.from_numpy(mel) for mel in different], dim=1).to(model.lm_head.weight.device)
+    once = model.hear(mel_MF, frames)
+    if len(different) == len(mels):
+        return once
+    ends = accumulate(map(num_audio_tokens, frames), initial=0)
+    span_by_id = {id(mel): slice(*span) for mel, span in zip(different, pairwise(ends), strict=True)}
+
+    def in_order(x_NE: Tensor) -> Tensor:
+        return torch.cat([x_NE[span_by_id[id(mel)]] for mel in mels])
+
+    return Heard(in_order(once.audio_NE), tuple(map(in_order, once.taps_NE)))
+
+
 def _key(prompt: Prompt, mels: Sequence[Floats]) -> tuple[object, ...]:
     return (prompt.ids, *map(id, mels))
 
@@ -110,25 +130,5 @@ def _read(
     tokens_BT = torch.tensor(padded, device=lengths_U.device)
     part = cache.rows(rows)
     sight = part.sight() if longest == 1 else None
-    state_BTE = model.read(tokens_BT, _heard(model, here), sight=sight, cache=part)
+    state_BTE = model.read(tokens_BT, heard(model, here), sight=sight, cache=part)
     return state_BTE[torch.arange(len(here), device=tokens_BT.device), lengths_U[rows] - 1]
-
-
-def _heard(model: AudioLM, asked: Sequence[Asked]) -> Heard | None:
-    """The audios of all prompts in order, each different one encoded once."""
-    mels = [mel for _, own in asked for mel in own]
-    if not mels:
-        return None
-    different = list({id(mel): mel for mel in mels}.values())
-    frames = [mel.shape[1] for mel in different]
-    mel_MF = torch.cat([torch.from_numpy(mel) for mel in different], dim=1).to(model.lm_head.weight.device)
-    heard = model.hear(mel_MF, frames)
-    if len(different) == len(mels):
-        return heard
-    ends = accumulate(map(num_audio_tokens, frames), initial=0)
-    span_by_id = {id(mel): slice(*span) for mel, span in zip(different, pairwise(ends), strict=True)}
-
-    def in_order(x_NE: Tensor) -> Tensor:
-        return torch.cat([x_NE[span_by_id[id(mel)]] for mel in mels])
-
-    return Heard(in_order(heard.audio_NE), tuple(map(in_order, heard.taps_NE)))

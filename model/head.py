@@ -31,6 +31,13 @@ class TokenLoss(NamedTuple):
         return self.total / self.num_targets.clamp(min=1)
 
 
+class TokenLogprobs(NamedTuple):
+    """Log-probability of each of N tokens, and the entropy of the distribution it was one of, without gradient."""
+
+    logprob_N: Tensor
+    entropy_N: Tensor
+
+
 class LanguageHead(nn.Linear):
     """Called, it gives logits (…, V) of hidden states (…, E)."""
 
@@ -55,3 +62,23 @@ class LanguageHead(nn.Linear):
 
     def _cross_entropy(self, x_NE: Tensor, targets_N: Tensor) -> Tensor:
         return F.cross_entropy(F.linear(x_NE, self.weight).float(), targets_N, reduction="none")
+
+    def logprobs(
+        self, x_NE: Tensor, ids_N: Tensor, *, temperature: float = 1.0, at_once: int = LOSS_TOKENS
+    ) -> TokenLogprobs:
+        """How likely `ids_N[n]` is after the state `x_NE[n]`, by the softmax of all logits over `temperature`.
+
+        Float32. As for `loss`, logits of `at_once` tokens are in memory at a time and made again for the backward pass.
+        """
+        parts = [
+            checkpoint(self._logprobs, x, ids, temperature, use_reentrant=False)
+            for x, ids in zip(x_NE.split(at_once), ids_N.split(at_once), strict=True)
+        ]
+        logprob_N, entropy_N = (torch.cat(column) for column in zip(*parts, strict=True))
+        return TokenLogprobs(logprob_N, entropy_N)
+
+    def _logprobs(self, x_NE: Tensor, ids_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        log_NV = (F.linear(x_NE, self.weight).float() / temperature).log_softmax(dim=1)
+        with torch.no_grad():
+            entropy_N = -(log_NV.exp() * log_NV).sum(dim=1)
+        return log_NV.gather(1, ids_N[:, None])[:, 0], entropy_N

@@ -13,9 +13,11 @@ import json
 import math
 import os
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,8 @@ LINES = "log.jsonl"
 CURVES = "tensorboard"
 SMOOTHED_STEPS = 20
 """What the terminal shows is the mean of the last so many steps."""
+FOLLOW_S = 1.0
+"""Between two looks at what another process tells."""
 PLAIN_STEPS = 10
 """Steps between two lines where there is no terminal to draw a bar on."""
 
@@ -114,17 +118,22 @@ class RunLog:
 
     def write(self, report: StepReport) -> None:
         """Once a step, in order. What it wrote is there when it returns, also if the process is killed then."""
-        self._file.write(json.dumps(line(report, self._peak_flops), allow_nan=False) + "\n")
+        self._last.append(report)
+        peak = self._peak_flops
+        self.put(report.step, line(report, peak), curves(report, peak), progress(self._last, peak))
+
+    def put(self, step: int, body: Mapping[str, Any], values: Mapping[str, float], words: str) -> None:
+        """A step of any kind: its line (floats to the bit; those that are not finite become null, which JSON has), its
+        curves, and what the terminal shows of it."""
+        self._file.write(json.dumps(_finite(dict(body)), allow_nan=False) + "\n")
         self._file.flush()
         if self._curves:
-            for name, value in curves(report, self._peak_flops).items():
-                self._curves.add_scalar(name, value, report.step)
+            for name, value in values.items():
+                self._curves.add_scalar(name, value, step)
             self._curves.flush()
-        self._last.append(report)
-        words = progress(self._last, self._peak_flops)
         if self._bar:
-            self._bar.update(self._task, completed=report.step, description=words)
-        elif report.step % PLAIN_STEPS == 0 or report.step in (1, self._total_steps):
+            self._bar.update(self._task, completed=step, description=words)
+        elif step % PLAIN_STEPS == 0 or step in (1, self._total_steps):
             self.say(words)
 
     def say(self, words: str) -> None:
@@ -141,11 +150,36 @@ class RunLog:
         return SummaryWriter(str(folder), purge_step=resume_step + 1)
 
 
+@contextmanager
+def followed(path: Path, console: Console) -> Iterator[None]:
+    """Tells in this process's terminal what another one writes into a file, line by line, while the block lasts."""
+    ended = threading.Event()
+    path.touch()
+    file = path.open(encoding="utf-8", errors="replace")
+    file.seek(0, os.SEEK_END)
+
+    def follow() -> None:
+        leaving = False
+        while not leaving:
+            leaving = ended.wait(FOLLOW_S)
+            for told in file:
+                console.print(told, end="", markup=False)
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        follower.join()
+        file.close()
+
+
 def line(report: StepReport, peak_flops: float | None) -> dict[str, Any]:
-    """What the log holds of a step, floats to the bit; those that are not finite become null, which JSON has."""
+    """What the log holds of a step."""
     body = dataclasses.asdict(report) | {"losses": {name: list(loss) for name, loss in report.losses.items()}}
     body |= {"tokens_per_s": report.tokens_per_s, "mfu": report.mfu(peak_flops)}
-    return {name: _finite(value) for name, value in body.items()}
+    return body
 
 
 def curves(report: StepReport, peak_flops: float | None) -> dict[str, float]:

@@ -124,7 +124,7 @@ def whole(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _entrances(model: AudioLM) -> tuple[tuple[nn.Module, str], ...]:
     """What is called beside `forward`."""
-    return (model, "hear"), (model, "read"), (model.lm_head, "loss")
+    return (model, "hear"), (model, "read"), (model.lm_head, "loss"), (model.lm_head, "logprobs")
 
 
 def _rest(unit: nn.Module, after: ExitStack) -> None:

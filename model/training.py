@@ -25,7 +25,7 @@ from torch import nn
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.device_mesh import init_device_mesh
 
-from model import weights
+from model import ranks, weights
 from model.batch import Batch, next_token_loss
 from model.checkpoint import CONFIG, save
 from model.config import IGNORE, ModelConfig
@@ -132,7 +132,7 @@ def backward(
     Every rank calls it with as many packs. The mean is over the whole step, so a pack with few targets counts for what
     it is, and neither the number of ranks nor of packs changes what a step is.
     """
-    targets = _summed([float(sum(pack.num_targets for pack in packs))], rank)[0]
+    targets = ranks.added([sum(pack.num_targets for pack in packs)])[0]
     if not targets:
         raise InputError("a whole step has nothing to learn in it; give other data, or larger packs")
     sums: dict[str, float] = defaultdict(float)
@@ -147,7 +147,7 @@ def backward(
         sums["frames"] += sum(pack.frames)
         sums["flops"] += training_flops(model.config, pack.lengths, pack.frames, pack.num_targets, trained=trained)
     names = [*(f"{group}/{what}" for group in groups for what in ("loss", "targets")), "tokens", "frames", "flops"]
-    found = dict(zip(names, _summed([float(sums[name]) for name in names], rank), strict=True))
+    found = dict(zip(names, ranks.added([sums[name] for name in names]), strict=True))
     by_group = {group: (found[f"{group}/loss"], int(found[f"{group}/targets"])) for group in groups}
     return StepLoss(
         mean=sum(total for total, _ in by_group.values()) / targets,
@@ -168,15 +168,6 @@ def _by_group(pack: Pack, each_N: Any, layout: Layout) -> dict[str, tuple[float,
         total, count = found.get(group, (0.0, 0))
         found[group] = (total + float(each_N[mine].sum()), count + int(mine.sum()))
     return found
-
-
-def _summed(values: Sequence[float], rank: Rank) -> list[float]:
-    if rank.of == 1:
-        return list(values)
-    device = rank.device if dist.get_backend() == "nccl" else "cpu"
-    tensor = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(tensor)
-    return tensor.tolist()
 
 
 # ------------------------------------------------------------------------------------------------ the run
@@ -257,7 +248,7 @@ class Run:
         progress.step += 1
         progress.skipped += not update.is_finite
         progress.skipped_in_row = 0 if update.is_finite else progress.skipped_in_row + 1
-        passed, damaged = _summed([float(sum(loader.passed.values())), float(loader.num_damaged)], self.rank)
+        passed, damaged = ranks.added([sum(loader.passed.values()), loader.num_damaged])
         progress.passed_over += int(passed)
         progress.damaged += int(damaged)
         for line in loader.damaged:

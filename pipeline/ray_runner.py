@@ -24,10 +24,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-if (Path.home() / ".ray" / "auth_token").exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # clusters ask for it by default; Ray looks once, when imported
+from schemas.ray_switches import set_switches
+
+set_switches()
 
 import ray
 from ray import cloudpickle
