@@ -180,8 +180,11 @@ def _last_step(folder: Path) -> int:
 def report_of(body: Mapping[str, Any]) -> StepReport:
     """The report that a line of the log holds; what was not finite is told as not a number."""
     values: dict[str, Any] = {field.name: body[field.name] for field in dataclasses.fields(StepReport)}
-    whole = {name: math.nan if value is None else value for name, value in values.items()}
-    return StepReport(**{**whole, "losses": {name: (total, count) for name, (total, count) in body["losses"].items()}})
+    whole: dict[str, Any] = {name: math.nan if value is None else value for name, value in values.items()}
+    whole["losses"] = {
+        name: (math.nan if total is None else total, count) for name, (total, count) in body["losses"].items()
+    }
+    return StepReport(**whole)
 
 
 def line(report: StepReport, peak_flops: float | None) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def test_a_line_holds_every_number_to_the_bit(tmp_path):
         made = report(step)
         assert found.pop("tokens_per_s") == made.tokens_per_s
         assert found.pop("mfu") == made.flops / made.seconds / PEAK
+        assert found.pop("peak_flops") == PEAK
         losses = {name: tuple(loss) for name, loss in found.pop("losses").items()}
         assert StepReport(**found, losses=losses) == made
 
