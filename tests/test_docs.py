@@ -1,6 +1,8 @@
 """The Python in the documentation runs, and its tables are true."""
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +31,25 @@ def test_the_examples_of_the_model_run_one_after_the_other(tmp_path):
     done = subprocess.run(program, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "S01 2010 and good day False\n" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_commands_from_shards_to_an_answer_run_one_after_the_other(tmp_path):
+    """With fewer steps and questions than the document has."""
+    page = (ROOT / "docs" / "train_from_shards.md").read_text()
+    (recipe,) = BLOCK.findall(page)
+    (tmp_path / "recipes.py").write_text(recipe)
+    commands = re.findall(r"^\$ earmark (.+)$", page, re.MULTILINE)
+    assert {"demo", "annotate", "inspect", "model", "train", "evaluate", "ask"} == {
+        line.split()[0] for line in commands
+    }
+    for line in commands:
+        words = shlex.split(line.replace("--steps 20", "--steps 2").replace("--limit 2", "--limit 1"))
+        program = [sys.executable, "-m", "jobs", *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(program, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    assert (tmp_path / "runs" / "sft" / "model" / "config.json").exists()
 
 
 def test_the_example_of_the_evaluation_runs(capsys):
