@@ -26,7 +26,7 @@ from typing import Self
 from model.catalogue import CONVERSATIONS_GROUP, Catalogue, SourceConfig
 from model.examples import ExampleReader
 from model.lanes import Laid, Lane, LaneConfig, LaneState
-from model.objectives.mix import PRETRAINING, TEXT
+from model.objectives.mix import PRETRAINING
 from model.packing import Layout
 from model.tokens import Tokenizer
 from schemas.asking.sample import AskRules
@@ -279,8 +279,3 @@ def _make_ready(
         ready.put(error)
     except BaseException:
         ready.put(traceback.format_exc())
-
-
-def unused_text_share(catalogue: Catalogue) -> bool:
-    """Whether no text is among the sources, so that the other groups take its share."""
-    return all(source.config.group != TEXT for source in catalogue.sources)

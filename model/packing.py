@@ -31,7 +31,7 @@ class Pack:
     """Rows of tokens, and the log-mel of their audios end to end in the order of their placeholders.
 
     `documents_BT` numbers the example of each token, from 0; padding has the number after the last of its row.
-    `targets_BT` is -100 where nothing is to be learnt. `groups_BT` is not kept: `group_of` names each document's.
+    `targets_BT` is -100 where nothing is to be learnt.
     """
 
     tokens_BT: Ids
