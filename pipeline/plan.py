@@ -123,7 +123,7 @@ def read_plans(store: Store) -> list[Plan]:
     for stored in store.list("plan/"):
         name = stored.name.removeprefix("plan/").removesuffix(".parquet")
         try:
-            table = pq.read_table(io.BytesIO(store.read(stored.name)))
+            table = pq.read_table(io.BytesIO(store.read(stored.name)), use_threads=False)
         except pa.ArrowException as error:
             raise SchemaError(f"{store.uri(stored.name)} is not a readable plan: {error}") from error
         plans.append(Plan(name=name, rows=tuple(from_row(PlanRow, row) for row in table.to_pylist())))

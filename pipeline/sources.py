@@ -156,7 +156,7 @@ def _parquet_rows(store: Store, name: str) -> Iterator[tuple[str, dict[str, Any]
         try:
             table = pq.ParquetFile(file)
             columns = [column for column in ("uri", "id") if column in table.schema_arrow.names]
-            for start, batch in enumerate(table.iter_batches(batch_size=4096, columns=columns)):
+            for start, batch in enumerate(table.iter_batches(4096, columns=columns, use_threads=False)):
                 for i, row in enumerate(batch.to_pylist()):
                     line = f"{name} row {start * 4096 + i}"
                     yield line, _checked(row, line)

@@ -204,7 +204,9 @@ def read_index(store: Store, shard: str, sha256: str | None = None) -> list[Inde
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise SchemaError(f"{store.uri(name)} is not the index it was: its hash is another")
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(
+            io.BytesIO(data), use_threads=False
+        )  # its threads may outlive a short process, and abort it
     except pa.ArrowException as error:
         raise SchemaError(f"{store.uri(name)} is not a readable index: {error}") from error
     return [from_row(IndexRow, row) for row in table.to_pylist()]

@@ -204,3 +204,11 @@ def test_a_whole_run_from_the_command_line(tmp_path):
     again = run("annotate", tmp_path / "in", tmp_path / "out", "--recipe", QUICK)
     assert again.stdout == f"passed over, not named like recordings: 1 .txt\nnothing is left to do\n{last}\n"
     assert again.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_command_that_reads_an_index_ends_well_every_time(output):
+    """Threads of the library that reads it could outlive the command, and abort the process after its last line."""
+    for _ in range(6):
+        done = subprocess.run([sys.executable, "-m", "jobs", "inspect", str(output)], capture_output=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr

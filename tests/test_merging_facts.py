@@ -61,7 +61,8 @@ def test_times_of_the_listing_are_seconds_of_the_segment():
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(300, 4_000))
 def test_the_listing_keeps_within_its_bounds_and_counts_what_it_leaves_out(num_facts, max_facts, max_characters):
     rules = ListingRules(max_facts=max_facts, max_characters=max_characters)
-    facts = [told(f"word {100 + index} " * 9, 10 + index, score=0.1 + index / 100) for index in range(num_facts)]
+    scores = [(11 + index + index // 9) / 100 for index in range(num_facts)]  # all written with two decimals
+    facts = [told(f"word {100 + index} " * 9, 10 + index, score=score) for index, score in enumerate(scores)]
     listing = listing_of(facts, SEGMENT, rules)
     assert len(listing.facts) <= max_facts
     assert len(listing.document) <= max_characters + 30

@@ -112,7 +112,9 @@ def _rows(file: Path, passed_over: list[str]) -> Iterator[Any]:
         if file.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            yield from (row for batch in pq.ParquetFile(file).iter_batches() for row in batch.to_pylist())
+            yield from (
+                row for batch in pq.ParquetFile(file).iter_batches(use_threads=False) for row in batch.to_pylist()
+            )
         elif file.suffix == ".jsonl":
             with file.open(encoding="utf-8") as lines:
                 yield from (json.loads(line) for line in lines if line.strip())
