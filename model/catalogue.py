@@ -14,7 +14,7 @@ from enum import StrEnum
 from model.objectives.mix import TEXT, kinds_of, may_give
 from schemas.errors import ConfigError, EarmarkError, InputError, SchemaError, StoreError
 from schemas.rows import from_row, to_row
-from schemas.shard import read_index, read_receipt, shards_in
+from schemas.shard import IndexRow, read_index, read_receipt, shards_in
 from schemas.store import Store, place, store_at
 
 READERS = 32
@@ -177,6 +177,18 @@ def _part(store: Store, name: str, config: SourceConfig) -> Part | EarmarkError:
         return Part(name=name, num_items=len(lines_of(store.read(name), name)), digest=stored.etag)
     except (SchemaError, StoreError) as error:
         return error
+
+
+def rows_of(store: Store, part: Part, group: str) -> list[IndexRow]:
+    """The rows of a shard's index that may give something to a group: its items, in order.
+
+    Raises SchemaError where the index is not the one that was catalogued.
+    """
+    try:
+        rows = read_index(store, part.name, part.digest)
+    except SchemaError as error:
+        raise SchemaError(f"{error}; it was changed since the run began") from error
+    return [row for row in rows if may_give(row, group)]
 
 
 def lines_of(data: bytes, name: str) -> list[bytes]:

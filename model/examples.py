@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from model.catalogue import Catalogue, SourceKind, lines_of, store_of
+from model.catalogue import Catalogue, SourceKind, lines_of, rows_of, store_of
 from model.frames import SAMPLE_RATE_HZ, num_mel_frames
 from model.objectives import text
-from model.objectives.mix import kinds_of, may_give, sample_of, told_until_ms
+from model.objectives.mix import kinds_of, sample_of, told_until_ms
 from model.order import Order
 from model.prompt import Message, Role, Sample, Sound, question, render_sample
 from model.tokens import Tokenizer
@@ -30,7 +30,7 @@ from schemas.asking.sample import AskRules
 from schemas.audio import Waveform, decode_flac, resampled
 from schemas.errors import DecodeError, EarmarkError, InputError, SchemaError, StoreError
 from schemas.formats import thinking
-from schemas.shard import IndexRow, parse_record, read_index, read_members
+from schemas.shard import IndexRow, parse_record, read_members
 
 Samples16k = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 """One channel at 16 kHz, shape (time,): as stored where that is its rate, else resampled to floats."""
@@ -170,12 +170,7 @@ class ExampleReader:
 
     def _read_rows(self, source: int, part: int) -> list[IndexRow]:
         catalogued = self.catalogue.sources[source]
-        wanted = catalogued.parts[part]
-        try:
-            rows = read_index(self._stores[source], wanted.name, wanted.digest)
-        except SchemaError as error:
-            raise SchemaError(f"{error}; it was changed since the run began") from error
-        return [row for row in rows if may_give(row, catalogued.config.group)]
+        return rows_of(self._stores[source], catalogued.parts[part], catalogued.config.group)
 
     # ----------------------------------------------------------------------------------- conversations
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import lru_cache
 
 from model import ranks
-from model.catalogue import Catalogued, SourceKind, store_of
+from model.catalogue import Catalogued, SourceKind, rows_of, store_of
 from model.examples import as_floats, at_16_khz
 from model.mel import log_mel
-from model.objectives.mix import Kind, kinds_of, may_give, sample_of
+from model.objectives.mix import Kind, kinds_of, sample_of
 from model.order import Order
 from model.rewards import JUDGES
 from model.rl import RlPrompt
@@ -22,7 +22,7 @@ from schemas.asking.sample import AskRules, TaskSample
 from schemas.audio import decode_flac
 from schemas.errors import ConfigError, DecodeError, InputError, SchemaError, StoreError
 from schemas.record import Record
-from schemas.shard import IndexRow, parse_record, read_index, read_members
+from schemas.shard import IndexRow, parse_record, read_members
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +86,7 @@ class ShardPrompts(Iterator[RlPrompt]):
         return prompt if len(prompt.request.prompt.ids) <= self._max_prompt_tokens else None
 
     def _read_rows(self, part: int) -> list[IndexRow]:
-        wanted = self._source.parts[part]
-        rows = [row for row in read_index(self._store, wanted.name) if may_give(row, self._source.config.group)]
-        if len(rows) != wanted.num_items:
-            raise SchemaError(f"its index has {len(rows)} rows to ask about and had {wanted.num_items} before")
-        return rows
+        return rows_of(self._store, self._source.parts[part], self._source.config.group)
 
 
 def _checkable(kind: Kind) -> Kind:

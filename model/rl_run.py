@@ -87,13 +87,13 @@ def reinforce_run(
     try:
         for report in reinforce(model, tokenizer, prompts, adamw, config.rl, progress):
             if log:
-                log.put(report.step, _line(report), _curves(report), _words(report, config.rl.steps))
+                log.put(report.step, dataclasses.asdict(report), _curves(report), _words(report, config.rl.steps))
             in_vain = report.groups_learnt > 0 and report.skipped_updates == config.rl.minibatches
             skipped = skipped + 1 if in_vain else 0
             if skipped == config.max_skipped:
                 raise InputError(
-                    f"no update was finite in {skipped} steps in a row, up to step {report.step}; lower the learning "
-                    "rate and go on from the last snapshot"
+                    f"no update was finite in {skipped} steps in a row, up to step {report.step}; begin another "
+                    "run with a lower learning rate"
                 )
             if report.step % config.snapshot_every == 0 or report.step == config.rl.steps:
                 state = {"rl": {"step": progress.step, "ranks": rank.of, "skipped": skipped}}
@@ -122,18 +122,11 @@ def _resumed(run: Run, model: Any, adamw: Any) -> tuple[RlProgress, int, int]:
     return RlProgress(step=step, prompts_seen=seen), visited, told["skipped"]
 
 
-def _line(report: RlReport) -> dict[str, Any]:
-    return dataclasses.asdict(report)
-
-
 def _curves(report: RlReport) -> dict[str, float]:
     body = dataclasses.asdict(report)
     parts: Mapping[str, float] = body.pop("parts")
-    return {**{name: float(value) for name, value in body.items() if name != "step"}, **_named("reward", parts)}
-
-
-def _named(what: str, values: Mapping[str, float]) -> dict[str, float]:
-    return {f"{what}/{name}": value for name, value in values.items()}
+    rewards = {f"reward/{name}": value for name, value in parts.items()}
+    return {**{name: float(value) for name, value in body.items() if name != "step"}, **rewards}
 
 
 def _words(report: RlReport, steps: int) -> str:

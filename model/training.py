@@ -14,7 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -290,9 +290,8 @@ class Run:
         step = self.progress.step
         if step % self.config.snapshot_every and step != self.config.schedule.steps:
             return
-        progress = {name: getattr(self.progress, name) for name in Progress.__dataclass_fields__}
         lanes = {lane: state.to_json() for lane, state in loader.states().items()}
-        self.snapshots.save(step, model, optimiser, {"progress": progress}, lanes)
+        self.snapshots.save(step, model, optimiser, {"progress": asdict(self.progress)}, lanes)
 
     def export(self, model: nn.Module | Mapping[str, torch.Tensor], config: ModelConfig, source: Path) -> Path:
         """The trained weights as a checkpoint in the published layout, with all that stood beside those of `source`.
