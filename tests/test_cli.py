@@ -8,27 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from jobs import cli
 from pipeline.route import config_row
 from schemas.store import store_at
 from schemas.weights import MODELS
+from tests.commands import run as earmark
 from tests.make import beeps, quick, write_wav
 from tests.runs import annotated
 
 ROOT = Path(__file__).parents[1]
 QUICK = f"{ROOT}/tests/recipes.py:quick"
-
-
-def earmark(*arguments: object) -> tuple[int, str]:
-    """Exit code and everything printed, of the command in this process."""
-    result = CliRunner().invoke(cli.cli, [str(a) for a in arguments], catch_exceptions=True)
-    if isinstance(result.exception, cli.EarmarkError):
-        return 1, f"error: {result.exception}"
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from jobs import cli
 from jobs.model import write_fresh
 from schemas.store import store_at
+from tests.commands import run
 from tests.make import beeps, write_wav
 from tests.test_sidecar import annotated, with_labels
 
@@ -37,13 +36,7 @@ SHORT = ("--max-new-tokens", 6)
 
 
 def earmark(*arguments: object) -> tuple[int, str]:
-    """Exit code and everything printed, of the command in this process."""
-    result = CliRunner().invoke(cli.cli, ["evaluate", *map(str, arguments)])
-    if isinstance(result.exception, cli.EarmarkError):
-        return 1, f"error: {result.exception}"
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
+    return run("evaluate", *arguments)
 
 
 @pytest.fixture(scope="module")

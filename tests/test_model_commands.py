@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from jobs import cli
 from jobs.model import commands
 from model.checkpoint import load, read_config
 from model.memory import inference, training
 from model.sizes import MOSS_4B, TINY
 from model.tokens import Tokenizer
+from tests.commands import run
 from tests.models import tiny
 from tests.references import write_references
 
@@ -22,13 +21,7 @@ PARITY = Path(__file__).parents[2] / "shared" / "parity"
 
 
 def earmark(*arguments: object) -> tuple[int, str]:
-    """Exit code and everything printed, of the command in this process."""
-    result = CliRunner().invoke(cli.cli, ["model", *map(str, arguments)], catch_exceptions=True)
-    if isinstance(result.exception, cli.EarmarkError):
-        return 1, f"error: {result.exception}"
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
+    return run("model", *arguments)
 
 
 @pytest.fixture(scope="module")
